@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint check fmt deny api-fuzz tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
+	cargo run --release --locked -p kurz
+
+test: ## run every test and print the total
+	.ci/test
+
+lint: ## check format, lints and documentation
+	.ci/lint
+
+check: ## what CI runs: lint, then test
+	.ci/run
+
+fmt: ## format the code
+	cargo fmt --all
+
+deny: ## check licences, advisories, sources and duplicate dependencies
+	test -x .tools/bin/cargo-deny || cargo install --locked --root .tools cargo-deny@0.20.2
+	.tools/bin/cargo-deny --workspace check
+
+api-fuzz: tools ## send generated requests to a running kurz and compare the answers with docs/openapi.json
+	cargo build --locked -p kurz
+	.ci/api-fuzz
+
+tools: ## install the pinned nats-server into .tools
+	.ci/install-nats-server

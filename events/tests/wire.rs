@@ -1,0 +1,184 @@
+//! The bytes of `v1`: what was ever released can be read for ever.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use events::click::{decode, decode_head, encode, encode_batch};
+use events::{AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState};
+use proptest::prelude::*;
+use serde::Serialize;
+use uuid::Uuid;
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+fn click() -> Click {
+    Click {
+        link_id: uuid(1),
+        owner_id: uuid(2),
+        code: "rust".to_owned(),
+        at_ms: 1_767_225_600_123,
+        hints: Hints::HEAD.with(Hints::PREFETCH),
+        referrer: "news.example.org".to_owned(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64)".to_owned(),
+        language: "de".to_owned(),
+        country: Some("AT".to_owned()),
+        visitor: u64::MAX - 7,
+    }
+}
+
+fn plain_click() -> Click {
+    Click {
+        hints: Hints::NONE,
+        referrer: String::new(),
+        user_agent: String::new(),
+        language: String::new(),
+        country: None,
+        visitor: 0,
+        ..click()
+    }
+}
+
+fn batch() -> ClickBatch {
+    ClickBatch { spool: uuid(3), first: 1_000_000, clicks: vec![click(), plain_click()] }
+}
+
+fn link() -> LinkRecord {
+    LinkRecord {
+        link_id: uuid(1),
+        owner_id: uuid(2),
+        code: "rust".to_owned(),
+        url: "https://www.rust-lang.org/".to_owned(),
+        version: 3,
+        state: LinkState::Disabled,
+        valid_from_ms: Some(1_767_225_600_000),
+        valid_until_ms: None,
+        max_clicks: None,
+        fallback_url: Some("https://example.org/".to_owned()),
+        redirect_status: 302,
+    }
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let path = format!("{}/golden/{name}.msgpack", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn every_released_version_can_be_read() {
+    assert_eq!(ClickBatch::decode(&golden("click_batch.v1.0")).unwrap(), batch());
+    assert_eq!(LinkRecord::decode(&golden("link_record.v1.0")).unwrap(), link());
+    let closed = AccountClosed { user_id: uuid(2), at_ms: 1_767_225_600_000 };
+    assert_eq!(AccountClosed::decode(&golden("account_closed.v1.0")).unwrap(), closed);
+}
+
+#[test]
+fn this_version_writes_what_it_has_released() {
+    assert_eq!(batch().encode(), golden("click_batch.v1.0"));
+    assert_eq!(link().encode(), golden("link_record.v1.0"));
+    let closed = AccountClosed { user_id: uuid(2), at_ms: 1_767_225_600_000 };
+    assert_eq!(closed.encode(), golden("account_closed.v1.0"));
+}
+
+#[test]
+fn a_newer_writer_may_add_fields_at_the_end() {
+    #[derive(Serialize)]
+    struct Newer {
+        user_id: Uuid,
+        at_ms: i64,
+        reason: &'static str,
+    }
+    let bytes = rmp_serde::to_vec_named(&Newer { user_id: uuid(2), at_ms: 5, reason: "asked" });
+    let closed = AccountClosed::decode(&bytes.unwrap()).unwrap();
+    assert_eq!(closed, AccountClosed { user_id: uuid(2), at_ms: 5 });
+
+    let mut bytes = Vec::new();
+    encode(&click(), &mut bytes);
+    // An array of ten becomes one of twelve.
+    assert_eq!(bytes[0], 0x9a);
+    bytes[0] = 0x9c;
+    bytes.extend(rmp_serde::to_vec("a new field").unwrap());
+    bytes.extend(rmp_serde::to_vec(&vec![1, 2, 3]).unwrap());
+    assert_eq!(decode(&bytes).unwrap(), click());
+    let batch = encode_batch(uuid(3), 7, [bytes.as_slice(), bytes.as_slice()].into_iter());
+    assert_eq!(ClickBatch::decode(&batch).unwrap().clicks, [click(), click()]);
+}
+
+#[test]
+fn an_older_writer_may_lack_optional_fields() {
+    #[derive(Serialize)]
+    struct Older {
+        link_id: Uuid,
+        owner_id: Uuid,
+        code: &'static str,
+        url: &'static str,
+        version: u64,
+        state: LinkState,
+        redirect_status: u16,
+    }
+    let bytes = rmp_serde::to_vec_named(&Older {
+        link_id: uuid(1),
+        owner_id: uuid(2),
+        code: "rust",
+        url: "https://www.rust-lang.org/",
+        version: 3,
+        state: LinkState::Disabled,
+        redirect_status: 302,
+    });
+    let expected = LinkRecord { valid_from_ms: None, fallback_url: None, ..link() };
+    assert_eq!(LinkRecord::decode(&bytes.unwrap()).unwrap(), expected);
+}
+
+fn any_click() -> impl Strategy<Value = Click> {
+    let ids = (any::<u128>(), any::<u128>(), "[A-Za-z0-9_-]{1,64}", any::<i64>(), any::<u16>());
+    let visit = (".{0,60}", ".{0,120}", ".{0,8}", proptest::option::of("[A-Z]{2}"), any::<u64>());
+    (ids, visit).prop_map(|((link, owner, code, at_ms, hints), visit)| Click {
+        link_id: Uuid::from_u128(link),
+        owner_id: Uuid::from_u128(owner),
+        code,
+        at_ms,
+        hints: Hints::from_bits(hints),
+        referrer: visit.0,
+        user_agent: visit.1,
+        language: visit.2,
+        country: visit.3,
+        visitor: visit.4,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_batch_comes_back_as_it_was(
+        spool in any::<u128>(),
+        first in any::<u64>(),
+        clicks in proptest::collection::vec(any_click(), 0..20),
+    ) {
+        let batch = ClickBatch { spool: Uuid::from_u128(spool), first, clicks };
+        let bytes = batch.encode();
+        let count = u32::try_from(batch.clicks.len()).unwrap();
+        prop_assert_eq!(decode_head(&bytes).unwrap(), (batch.spool, first, count));
+        prop_assert_eq!(ClickBatch::decode(&bytes).unwrap(), batch);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_or_a_batch_but_never_a_panic(
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = batch().encode();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let _ = ClickBatch::decode(&bytes);
+        let bytes = batch().encode();
+        let cut = cut.index(bytes.len());
+        prop_assert!(ClickBatch::decode(&bytes[..cut]).is_err());
+        let _ = LinkRecord::decode(&bytes[..cut]);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = ClickBatch::decode(&bytes);
+        let _ = LinkRecord::decode(&bytes);
+        let _ = AccountClosed::decode(&bytes);
+    }
+}

@@ -1,0 +1,234 @@
+//! argon2id, on threads of its own, a few at a time.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Argon2, Params};
+use tokio::sync::Semaphore;
+use tokio::task;
+
+use crate::domain::{NewPassword, Password};
+use crate::error::{Error, Result};
+
+/// The most hashes at one time, whatever the number of processors: each takes 19 MiB.
+const MAX_AT_ONCE: usize = 8;
+/// The most requests that wait for their turn. At some 20 ms each, the last one waits about a
+/// second with two threads; who comes later is told to come back, instead of waiting in vain.
+const MAX_WAITING: usize = 64;
+/// The password of the hash that stands in for unknown users; no sign-in can succeed with it,
+/// whatever it is.
+const NOBODY: &[u8] = b"nobody";
+
+/// Hashes and verifies passwords. Cheap to clone.
+#[derive(Clone)]
+pub struct Hasher {
+    /// Places in the queue, those at work included.
+    places: Arc<Semaphore>,
+    /// Permits to work.
+    workers: Arc<Semaphore>,
+    nobody: Arc<str>,
+}
+
+/// What verifying came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the password, or no such user.
+    Wrong,
+    /// The password. If the stored hash is of older parameters, `rehashed` takes its place.
+    Right {
+        /// A PHC string.
+        rehashed: Option<String>,
+    },
+}
+
+impl Hasher {
+    /// As many workers as there are processors, within bounds.
+    pub async fn new() -> anyhow::Result<Self> {
+        let workers = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MAX_AT_ONCE);
+        Self::with(workers, MAX_WAITING).await
+    }
+
+    async fn with(workers: usize, waiting: usize) -> anyhow::Result<Self> {
+        let nobody = task::spawn_blocking(|| hash(NOBODY)).await??;
+        Ok(Self {
+            places: Arc::new(Semaphore::new(workers + waiting)),
+            workers: Arc::new(Semaphore::new(workers)),
+            nobody: nobody.into(),
+        })
+    }
+
+    /// The PHC string of a new password.
+    pub async fn hash(&self, password: NewPassword) -> Result<String> {
+        self.run(move || hash(password.expose())).await
+    }
+
+    /// Whether `password` is the one of `stored`. Does the same work when there is no `stored`,
+    /// so that the time it takes does not tell who has an account.
+    pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict> {
+        let nobody = Arc::clone(&self.nobody);
+        self.run(move || {
+            let known = stored.is_some();
+            let phc = stored.as_deref().unwrap_or(&nobody);
+            Ok(match verify(password.expose(), phc)? {
+                verdict if known => verdict,
+                _ => Verdict::Wrong,
+            })
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| Error::Busy)?;
+        let waiting = metrics::gauge!("kurz_auth_password_hashes_queued");
+        waiting.increment(1.0);
+        let queued = Queued(waiting, place);
+        let worker = Arc::clone(&self.workers)
+            .acquire_owned()
+            .await
+            .context("the semaphore of the hash threads was closed")?;
+        // The permits go with the thread: a client that hangs up does not stop the work, so it
+        // must not make room for more either.
+        let outcome = task::spawn_blocking(move || {
+            let _held = (queued, worker);
+            let begun = Instant::now();
+            let outcome = job();
+            metrics::histogram!("kurz_auth_password_hash_seconds").record(begun.elapsed());
+            outcome
+        })
+        .await
+        .context("a hash thread panicked")?;
+        Ok(outcome?)
+    }
+}
+
+/// A place in the queue, also in the metric.
+struct Queued(
+    metrics::Gauge,
+    #[expect(dead_code, reason = "held until dropped")] tokio::sync::OwnedSemaphorePermit,
+);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn hash(password: &[u8]) -> anyhow::Result<String> {
+    let phc = Argon2::default()
+        .hash_password(password)
+        .map_err(|error| anyhow!("hashing a password: {error}"))?;
+    Ok(phc.to_string())
+}
+
+fn verify(password: &[u8], phc: &str) -> anyhow::Result<Verdict> {
+    let stored =
+        PasswordHash::new(phc).map_err(|error| anyhow!("a stored password hash: {error}"))?;
+    match Argon2::default().verify_password(password, &stored) {
+        Ok(()) if is_current(&stored) => Ok(Verdict::Right { rehashed: None }),
+        Ok(()) => Ok(Verdict::Right {
+            rehashed: Some(hash(password)?),
+        }),
+        Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+        Err(error) => Err(anyhow!("verifying a password: {error}")),
+    }
+}
+
+/// Whether the hash was made with the parameters of today.
+fn is_current(stored: &PasswordHash) -> bool {
+    let today = Params::default();
+    stored.algorithm == argon2::Algorithm::default().ident()
+        && Params::try_from(stored).is_ok_and(|params| {
+            params.m_cost() >= today.m_cost()
+                && params.t_cost() >= today.t_cost()
+                && params.p_cost() >= today.p_cost()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::from(text.to_owned())
+    }
+
+    async fn hashed(hasher: &Hasher, text: &str) -> String {
+        hasher
+            .hash(password(text).into_new().unwrap())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_told_from_a_wrong_one() {
+        let hasher = Hasher::with(1, 1).await.unwrap();
+        let stored = hashed(&hasher, "correct horse").await;
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
+
+        let right = hasher
+            .verify(password("correct horse"), Some(stored.clone()))
+            .await
+            .unwrap();
+        assert_eq!(right, Verdict::Right { rehashed: None });
+        let wrong = hasher
+            .verify(password("correct house"), Some(stored))
+            .await
+            .unwrap();
+        assert_eq!(wrong, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn nobody_has_no_password() {
+        let hasher = Hasher::with(1, 1).await.unwrap();
+        let nobody = std::str::from_utf8(NOBODY).unwrap();
+        assert_eq!(
+            hasher.verify(password(nobody), None).await.unwrap(),
+            Verdict::Wrong
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_weaker_parameters_is_made_anew() {
+        let weak = Argon2::from(Params::new(8 * 1024, 1, 1, None).unwrap());
+        let stored = weak.hash_password(b"correct horse").unwrap().to_string();
+        let hasher = Hasher::with(1, 1).await.unwrap();
+        let verdict = hasher
+            .verify(password("correct horse"), Some(stored))
+            .await
+            .unwrap();
+        let Verdict::Right {
+            rehashed: Some(better),
+        } = verdict
+        else {
+            panic!("{verdict:?}")
+        };
+        let again = hasher
+            .verify(password("correct horse"), Some(better))
+            .await
+            .unwrap();
+        assert_eq!(again, Verdict::Right { rehashed: None });
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_so_at_once() {
+        let hasher = Hasher::with(1, 1).await.unwrap();
+        let _first = Arc::clone(&hasher.places).try_acquire_owned().unwrap();
+        let _second = Arc::clone(&hasher.places).try_acquire_owned().unwrap();
+        let refused = hasher.verify(password("correct horse"), None).await;
+        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    }
+}

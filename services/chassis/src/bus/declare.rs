@@ -1,0 +1,153 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use events::StreamSpec;
+use events::streams::EPOCH_KEY;
+use uuid::Uuid;
+
+use super::Bus;
+use crate::backoff::Backoff;
+
+/// Whether the stream was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declared {
+    /// It had to be made: whatever an earlier one held is gone.
+    Created,
+    /// It was there, and is now as it should be.
+    Existing,
+}
+
+impl Bus {
+    /// Creates the stream, or brings it up to date. Waits until NATS is there, or until the
+    /// shutdown begins. A change that would lose stored messages is refused with an error.
+    pub async fn declare(&self, spec: &StreamSpec) -> anyhow::Result<Declared> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.try_declare(spec).await {
+                Ok(declared) => return Ok(declared),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Temporary(error)) => {
+                    tracing::warn!(
+                        stream = spec.name,
+                        error = format!("{error:#}"),
+                        "stream not declared yet: trying again"
+                    );
+                }
+            }
+            backoff.wait(&self.shutdown).await;
+            ensure!(!self.shutdown.is_cancelled(), "stopped before {} was declared", spec.name);
+        }
+    }
+
+    /// The identity of the stream as it is now: one that was made anew has another.
+    pub async fn epoch(&self, stream: &str) -> anyhow::Result<String> {
+        let stream = self.jetstream.get_stream(stream).await?;
+        let created = stream.cached_info().created;
+        let metadata = &stream.cached_info().config.metadata;
+        // A stream that somebody else made has no epoch of ours; its creation time serves.
+        Ok(metadata.get(EPOCH_KEY).cloned().unwrap_or_else(|| created.to_string()))
+    }
+
+    async fn try_declare(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
+        let existing = match self.jetstream.get_stream(spec.name).await {
+            Ok(stream) => stream.cached_info().clone(),
+            Err(error) => {
+                let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
+                if !missing {
+                    return Err(Failure::Temporary(error.into()));
+                }
+                return self.create(spec).await;
+            }
+        };
+        let wanted = self.config(spec, existing.config.metadata.clone());
+        if existing.state.messages > 0 {
+            loses_nothing(&existing.config, &wanted).map_err(Failure::Final)?;
+        }
+        if differs(&existing.config, &wanted) {
+            self.jetstream
+                .update_stream(&wanted)
+                .await
+                .with_context(|| format!("can't update the stream {}", spec.name))
+                .map_err(Failure::Temporary)?;
+            tracing::info!(stream = spec.name, "stream updated");
+        }
+        Ok(Declared::Existing)
+    }
+
+    async fn create(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
+        let metadata =
+            HashMap::from([(EPOCH_KEY.to_owned(), Uuid::now_v7().to_string())]);
+        self.jetstream
+            .create_stream(self.config(spec, metadata))
+            .await
+            .with_context(|| format!("can't create the stream {}", spec.name))
+            .map_err(Failure::Temporary)?;
+        tracing::info!(stream = spec.name, "stream created");
+        Ok(Declared::Created)
+    }
+
+    fn config(&self, spec: &StreamSpec, metadata: HashMap<String, String>) -> Config {
+        Config {
+            name: spec.name.to_owned(),
+            description: Some(spec.description.to_owned()),
+            subjects: spec.subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+            max_messages_per_subject: spec.max_messages_per_subject.map_or(-1, i64::from),
+            max_age: spec.max_age.unwrap_or_default(),
+            max_bytes: spec.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            max_messages: -1,
+            max_message_size: -1,
+            discard: if spec.discard_new { DiscardPolicy::New } else { DiscardPolicy::Old },
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            allow_rollup: spec.bucket,
+            deny_delete: spec.bucket,
+            allow_direct: spec.bucket,
+            metadata,
+            ..Config::default()
+        }
+    }
+}
+
+/// Whether trying again can help.
+enum Failure {
+    Temporary(anyhow::Error),
+    Final(anyhow::Error),
+}
+
+fn differs(existing: &Config, wanted: &Config) -> bool {
+    existing.description != wanted.description
+        || existing.subjects != wanted.subjects
+        || existing.max_messages_per_subject != wanted.max_messages_per_subject
+        || existing.max_age != wanted.max_age
+        || existing.max_bytes != wanted.max_bytes
+        || existing.discard != wanted.discard
+        || existing.num_replicas != wanted.num_replicas
+        || existing.allow_rollup != wanted.allow_rollup
+        || existing.deny_delete != wanted.deny_delete
+        || existing.allow_direct != wanted.allow_direct
+}
+
+/// An error if the stream would forget something that it holds now.
+fn loses_nothing(existing: &Config, wanted: &Config) -> anyhow::Result<()> {
+    let name = &existing.name;
+    let tighter = |old: i64, new: i64| new > 0 && (old <= 0 || new < old);
+    let shorter =
+        |old: Duration, new: Duration| !new.is_zero() && (old.is_zero() || new < old);
+    ensure!(
+        existing.storage == wanted.storage,
+        "the stream {name} lies in memory; delete it when it is empty, and it is made on disk"
+    );
+    ensure!(
+        !tighter(existing.max_messages_per_subject, wanted.max_messages_per_subject)
+            && !tighter(existing.max_bytes, wanted.max_bytes)
+            && !shorter(existing.max_age, wanted.max_age),
+        "the stream {name} holds messages that tighter limits would delete; \
+         change its limits with the nats command if that is meant"
+    );
+    Ok(())
+}

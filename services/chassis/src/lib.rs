@@ -1,0 +1,23 @@
+//! What every service of kurz stands on; it knows no word of the domain.
+//!
+//! A service implements [`service::Service`] and gets from here its configuration, telemetry,
+//! listeners, database, bus, outbox, token verification and an orderly end.
+
+pub mod admin;
+pub mod backoff;
+pub mod bus;
+pub mod caller;
+pub mod client_address;
+pub mod clock;
+pub mod env;
+pub mod extract;
+pub mod http;
+pub mod outbox;
+pub mod problem;
+pub mod ready;
+pub mod service;
+pub mod shutdown;
+pub mod sqlite;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

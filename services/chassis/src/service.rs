@@ -1,0 +1,215 @@
+//! The skeleton that all services share: from the environment to the last flushed byte.
+
+mod common;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::bus::Bus;
+use crate::client_address::TrustedProxies;
+use crate::clock::Clock;
+use crate::env::Env;
+use crate::ready::Readiness;
+use crate::shutdown::Shutdown;
+use crate::{admin, http, telemetry};
+
+pub use common::Common;
+
+/// The exit code for a configuration that can't work (`EX_CONFIG`): restarting does not help.
+const MISCONFIGURED: u8 = 78;
+
+/// One service.
+pub trait Service {
+    /// Its name: of the binary, in logs, and on the bus.
+    const NAME: &'static str;
+    /// Its maintenance commands.
+    const COMMANDS: &'static [Command] = &[];
+    /// What it reads from the environment beyond what all services share.
+    type Config: Send + 'static;
+
+    /// Reads its configuration; `None` if a fault was noted in `env`.
+    fn config(env: &mut Env) -> Option<Self::Config>;
+
+    /// Opens what it owns and starts its workers. Must not wait for NATS: workers do.
+    fn open(
+        config: Self::Config,
+        context: Context,
+    ) -> impl Future<Output = anyhow::Result<Opened>> + Send;
+}
+
+/// A maintenance command: a subcommand of the binary that asks the running process.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// The word on the command line.
+    pub name: &'static str,
+    /// The path on the admin listener that it posts to.
+    pub path: &'static str,
+    /// What it does, in a line.
+    pub help: &'static str,
+}
+
+/// What every service gets.
+#[derive(Clone)]
+pub struct Context {
+    /// The bus.
+    pub bus: Bus,
+    /// The end.
+    pub shutdown: Shutdown,
+    /// What must have happened before traffic may come.
+    pub ready: Readiness,
+    /// The time.
+    pub clock: Clock,
+    /// The base of short URLs, and the issuer of tokens.
+    pub public_url: Url,
+    /// Whose word about client addresses is believed.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// A service that is open.
+pub struct Opened {
+    /// Its public routes, complete.
+    pub router: Router,
+    /// Its maintenance commands, for the admin listener.
+    pub admin: Router,
+}
+
+/// Both listeners, bound.
+pub struct Listeners {
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl Context {
+    /// The issuer of tokens: the public URL without a slash at its end.
+    pub fn issuer(&self) -> String {
+        self.public_url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+impl Listeners {
+    /// Binds both, so that a taken port is an error before anything is opened.
+    pub async fn bind(public: SocketAddr, admin: SocketAddr) -> anyhow::Result<Self> {
+        let bind = async |name: &str, address: SocketAddr| {
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("can't listen on {address} ({name})"))
+        };
+        Ok(Self {
+            public: bind("KURZ_LISTEN", public).await?,
+            admin: bind("KURZ_ADMIN_LISTEN", admin).await?,
+        })
+    }
+
+    /// Where both listen: public, admin.
+    pub fn addresses(&self) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.public.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until the shutdown begins, then stops in order: no new requests, the open ones
+    /// finished, workers flushed and waited for. An error if a worker failed or was left behind.
+    pub async fn serve(self, opened: Opened, context: &Context) -> anyhow::Result<()> {
+        let shutdown = &context.shutdown;
+        let admin = admin::router(context.ready.clone(), opened.admin);
+        // Health and metrics are answered until the very end.
+        let admin = tokio::spawn(async move { axum::serve(self.admin, admin).await });
+        let served = http::serve(self.public, opened.router, shutdown).await;
+        shutdown.begin();
+        shutdown.declare_drained();
+        let finished = shutdown.finish().await;
+        admin.abort();
+        served.context("can't serve")?;
+        anyhow::ensure!(finished, "not every worker ended well");
+        Ok(())
+    }
+}
+
+/// The whole program of a service: `main` returns what this returns.
+pub async fn main<S: Service>() -> ExitCode {
+    // On the heap: all that opening takes would else lie on the stack of the main thread.
+    program(S::NAME, S::COMMANDS, Box::pin(run::<S>())).await
+}
+
+/// A program called `name` that serves, or, when its first argument names one of `commands`, asks
+/// the running one to do that.
+pub async fn program(
+    name: &str,
+    commands: &[Command],
+    serve: impl Future<Output = anyhow::Result<()>>,
+) -> ExitCode {
+    let word = std::env::args().nth(1);
+    let result = match word.as_deref() {
+        None => serve.await,
+        Some("healthcheck") => ask(name, None).await,
+        Some(word) => match commands.iter().find(|command| command.name == word) {
+            Some(command) => ask(name, Some(command)).await,
+            None => return usage(name, commands),
+        },
+    };
+    exit_code(result)
+}
+
+/// Tells standard error what went wrong, with its whole chain.
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Nothing can be done if standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{error:#}");
+    match error.downcast_ref::<crate::env::Faults>() {
+        Some(_) => ExitCode::from(MISCONFIGURED),
+        None => ExitCode::FAILURE,
+    }
+}
+
+async fn run<S: Service>() -> anyhow::Result<()> {
+    let mut env = Env::from_process(S::NAME);
+    let common = Common::from_env(&mut env);
+    let telemetry = telemetry::Config::from_env(&mut env);
+    let config = S::config(&mut env);
+    let (common, config) = env.finish(common.zip(config))?;
+
+    let _telemetry = telemetry::init(S::NAME, &telemetry)?;
+    let listeners = Listeners::bind(common.listen, common.admin_listen).await?;
+    let shutdown = Shutdown::on_signal()?;
+    let context = Context {
+        bus: Bus::connect(&common.bus, S::NAME, &shutdown).await?,
+        shutdown,
+        ready: Readiness::default(),
+        clock: Clock::system(),
+        public_url: common.public_url,
+        trusted_proxies: common.trusted_proxies,
+    };
+    let opened = S::open(config, context.clone()).await?;
+    tracing::info!(listen = %common.listen, admin = %common.admin_listen, "serving");
+    listeners.serve(opened, &context).await
+}
+
+async fn ask(name: &str, command: Option<&Command>) -> anyhow::Result<()> {
+    let mut env = Env::from_process(name);
+    let admin = Common::admin_listen(&mut env);
+    let admin = env.finish(Some(admin))?;
+    let answer = match command {
+        Some(command) => admin::command(admin, command.path).await?,
+        None => admin::healthcheck(admin).await?,
+    };
+    std::io::stdout().write_all(answer.as_bytes())?;
+    Ok(())
+}
+
+fn usage(name: &str, commands: &[Command]) -> ExitCode {
+    let mut lines = vec![
+        format!("usage: {name}  serve"),
+        format!("       {name} healthcheck  whether the running one is ready"),
+    ];
+    lines.extend(
+        commands.iter().map(|command| format!("       {name} {}  {}", command.name, command.help)),
+    );
+    // Nothing can be done if standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+    ExitCode::from(2)
+}

@@ -1,0 +1,158 @@
+use std::thread;
+
+use anyhow::Context as _;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Closed;
+
+/// How many writes may wait; more wait for a place in the queue.
+const QUEUE: usize = 1_024;
+
+/// How many writes share a transaction at most, which bounds how long the first of them waits.
+const GROUP: usize = 512;
+
+/// The one connection that writes, on a thread of its own.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Write(Box<dyn Write>),
+    Close(oneshot::Sender<()>),
+}
+
+/// One waiting write, its result type forgotten.
+trait Write: Send {
+    /// Runs it; whether what it did is to be kept.
+    fn apply(&mut self, connection: &Connection) -> bool;
+    /// Tells whoever waits: that it is durable, or that the commit failed.
+    fn settle(self: Box<Self>, commit: Result<(), &rusqlite::Error>);
+}
+
+struct Pending<T, E, F> {
+    change: Option<F>,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Write for Pending<T, E, F>
+where
+    T: Send,
+    E: From<rusqlite::Error> + Send,
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> bool {
+        let Some(change) = self.change.take() else { return false };
+        let result = change(connection);
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn settle(self: Box<Self>, commit: Result<(), &rusqlite::Error>) {
+        let result = match (self.result, commit) {
+            // Its own refusal says more than the commit's.
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(E::from(copy(error))),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(E::from(rusqlite::Error::InvalidQuery)),
+        };
+        // Whoever waited may have gone away; the change stays.
+        let _ = self.answer.send(result);
+    }
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> anyhow::Result<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || run(&connection, waiting))
+            .context("can't start the thread that writes")?;
+        Ok(Self { queue })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, settled) = oneshot::channel();
+        let pending = Pending { change: Some(change), result: None, answer };
+        let sent = self.queue.send(Message::Write(Box::new(pending))).await;
+        if sent.is_err() {
+            return Err(E::from(Closed));
+        }
+        settled.await.unwrap_or_else(|_| Err(E::from(Closed)))
+    }
+
+    pub(super) async fn close(&self) {
+        let (closed, waiting) = oneshot::channel();
+        if self.queue.send(Message::Close(closed)).await.is_ok() {
+            let _ = waiting.await;
+        }
+    }
+}
+
+fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
+    let mut messages = Vec::with_capacity(GROUP);
+    while waiting.blocking_recv_many(&mut messages, GROUP) > 0 {
+        let mut group = Vec::with_capacity(messages.len());
+        let mut closing = None;
+        for message in messages.drain(..) {
+            match message {
+                Message::Write(write) => group.push(write),
+                Message::Close(closed) => closing = Some(closed),
+            }
+        }
+        commit(connection, group);
+        if let Some(closed) = closing {
+            waiting.close();
+            let _ = closed.send(());
+            return;
+        }
+    }
+}
+
+fn commit(connection: &Connection, mut group: Vec<Box<dyn Write>>) {
+    if group.is_empty() {
+        return;
+    }
+    let result = apply_all(connection, &mut group);
+    if result.is_err() && !connection.is_autocommit() {
+        // The transaction is lost either way; without this no other one could begin.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    for write in group {
+        write.settle(result.as_ref().copied());
+    }
+}
+
+fn apply_all(connection: &Connection, group: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    for write in group {
+        connection.prepare_cached("SAVEPOINT change")?.execute([])?;
+        if !write.apply(connection) {
+            connection.prepare_cached("ROLLBACK TO change")?.execute([])?;
+        }
+        connection.prepare_cached("RELEASE change")?.execute([])?;
+    }
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
+
+/// The same error for each of those that shared the transaction.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => {
+            rusqlite::Error::SqliteFailure(*code, text.clone())
+        }
+        other => rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
+            Some(other.to_string()),
+        ),
+    }
+}

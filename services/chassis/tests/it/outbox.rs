@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use chassis::bus::Bus;
+use chassis::outbox::{self, Relay};
+use chassis::shutdown::Shutdown;
+use chassis::sqlite::{Closed, Database, Profile};
+use chassis::testing::{Folder, NatsServer, eventually};
+use events::streams::LINKS;
+
+use crate::support::bus;
+
+const SCHEMA: &[&str] = &[outbox::MIGRATION];
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    #[error("changed my mind")]
+    Undone,
+}
+
+async fn put(database: &Database, code: &str, value: &str) -> i64 {
+    let (subject, value) = (events::subjects::link(code), value.to_owned());
+    database
+        .write(move |tx| Ok::<_, Error>(outbox::append(tx, &subject, value.as_bytes())?))
+        .await
+        .unwrap()
+}
+
+async fn value(bus: &Bus, code: &str) -> Option<String> {
+    let stream = bus.jetstream().get_stream(LINKS.name).await.ok()?;
+    let message = stream.get_last_raw_message_by_subject(&events::subjects::link(code)).await.ok()?;
+    String::from_utf8(message.payload.to_vec()).ok()
+}
+
+#[tokio::test]
+async fn the_last_value_wins_also_when_nats_was_away() {
+    let mut nats = NatsServer::start().await;
+    let bus = bus(&nats).await;
+    bus.declare(&LINKS).await.unwrap();
+    nats.stop().await;
+
+    let folder = Folder::new();
+    let database =
+        Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA).await.unwrap();
+    let shutdown = Shutdown::new();
+    let relay = Relay::start(database.clone(), bus.clone(), &shutdown);
+    let mut last = 0;
+    for number in 0..600 {
+        last = put(&database, &format!("c{}", number % 7), &number.to_string()).await;
+    }
+    assert!(!relay.sent(last, Duration::from_millis(50)).await);
+
+    nats.restart().await;
+    eventually(|| async { relay.sent(last, Duration::from_millis(100)).await.then_some(()) }).await;
+    for code in 0..7 {
+        let expected = (0..600).rev().find(|number| number % 7 == code).unwrap();
+        assert_eq!(value(&bus, &format!("c{code}")).await.unwrap(), expected.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_was_undone_tells_nobody() {
+    let nats = NatsServer::start().await;
+    let bus = bus(&nats).await;
+    bus.declare(&LINKS).await.unwrap();
+    let folder = Folder::new();
+    let database =
+        Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA).await.unwrap();
+    let relay = Relay::start(database.clone(), bus.clone(), &Shutdown::new());
+    let undone = database.write(|tx| {
+        outbox::append(tx, &events::subjects::link("undone"), b"x")?;
+        Err::<(), _>(Error::Undone)
+    });
+    assert!(matches!(undone.await, Err(Error::Undone)));
+    let row = put(&database, "kept", "x").await;
+    assert!(relay.sent(row, Duration::from_secs(10)).await);
+    assert_eq!(value(&bus, "undone").await, None);
+    let delete = database.write(|tx| {
+        Ok::<_, Error>(outbox::append_delete(tx, &events::subjects::link("kept"))?)
+    });
+    let row = delete.await.unwrap();
+    assert!(relay.sent(row, Duration::from_secs(10)).await);
+    assert_eq!(value(&bus, "kept").await.unwrap(), "");
+}

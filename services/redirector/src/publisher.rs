@@ -1,0 +1,179 @@
+//! Brings spools into the stream: each click once, in order, whatever fails on the way.
+
+mod courier;
+mod leftovers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::backoff::Backoff;
+use chassis::service::Context;
+use chassis::shutdown::Shutdown;
+use tokio::time::Instant;
+
+use crate::recorder::{Durability, Lane, MAX_BATCH, RecorderConfig};
+use crate::spool::Leftover;
+
+use courier::Courier;
+
+/// How long clicks gather under load. A click that comes alone leaves at once; the others wait at
+/// most so long since the last batch left, and share a message.
+const GATHER: Duration = Duration::from_millis(4);
+
+/// How long clicks are still sent when every visitor was answered: well within the time that a
+/// process has to stop.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// The first and the longest pause after a failure.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Starts one publisher for each spool, and one for all that earlier processes left.
+pub(crate) fn start(
+    lanes: &[Arc<Lane>],
+    leftovers: Vec<Leftover>,
+    config: &RecorderConfig,
+    context: &Context,
+) {
+    // At the level `ack` a visitor waits: what comes while a batch is on its way gathers anyway.
+    let gather = match config.durability {
+        Durability::Ack => Duration::ZERO,
+        Durability::Memory | Durability::Spool => GATHER,
+    };
+    for lane in lanes.iter().cloned() {
+        let (bus, shutdown) = (context.bus.clone(), context.shutdown.clone());
+        let courier = Courier::new(bus, lane.spool.partition(), lane.spool.id());
+        context.shutdown.spawn("click publisher", async move {
+            tokio::select! {
+                () = publish(&lane, courier, gather, &shutdown) => {}
+                () = flush_limit(&shutdown) => {}
+            }
+            close(&lane);
+            Ok(())
+        });
+    }
+    if let Some(lane) = lanes.first().filter(|_| !leftovers.is_empty()) {
+        let (bus, shutdown) = (context.bus.clone(), context.shutdown.clone());
+        let meters = lane.meters.clone();
+        context
+            .shutdown
+            .spawn("click publisher of earlier spools", async move {
+                tokio::select! {
+                    () = leftovers::publish(leftovers, &bus, &meters) => {}
+                    () = flush_limit(&shutdown) => {}
+                }
+                Ok(())
+            });
+    }
+}
+
+/// Publishes until no new click can come and all are acknowledged.
+async fn publish(lane: &Arc<Lane>, mut courier: Courier, gather: Duration, shutdown: &Shutdown) {
+    let mut pauses = Pauses::new();
+    let mut earliest = Instant::now();
+    loop {
+        if courier.is_in_doubt() {
+            if let Err(error) = courier.find_place(Some(lane.spool.next())).await {
+                pauses.wait(&error).await;
+                continue;
+            }
+            lane.acknowledge(courier.position());
+        }
+        // Woken early when a batch is full, and once too often by the first click.
+        while Instant::now() < earliest && lane.spool.waiting() < MAX_BATCH.clicks as u64 {
+            tokio::select! {
+                () = lane.wake.notified() => {}
+                () = tokio::time::sleep_until(earliest) => {}
+            }
+        }
+        let Some(batch) = lane.spool.batch(courier.position(), MAX_BATCH) else {
+            tokio::select! {
+                () = lane.wake.notified() => continue,
+                () = shutdown.drained() => {}
+            }
+            if lane.spool.next() == courier.position() {
+                return;
+            }
+            continue;
+        };
+        earliest = Instant::now() + gather;
+        lane.meters.batches.increment(1);
+        lane.meters.published.increment(batch.len() as u64);
+        match courier.send(&batch, lane.take_trace(&batch)).await {
+            Ok(()) => {
+                pauses.reset();
+                lane.acknowledge(courier.position());
+                prepare(lane);
+            }
+            Err(error) => pauses.wait(&error).await,
+        }
+    }
+}
+
+/// Makes the next segment while nobody waits for it.
+fn prepare(lane: &Arc<Lane>) {
+    if lane.spool.wants_spare() {
+        let lane = Arc::clone(lane);
+        drop(tokio::task::spawn_blocking(move || {
+            // No room yet: whoever needs the segment tries again, and counts what it can't keep.
+            if let Err(error) = lane.spool.prepare() {
+                tracing::debug!(%error, "no spare segment for the spool");
+            }
+        }));
+    }
+}
+
+/// Retires the spool, or says what becomes of the clicks that are still in it.
+fn close(lane: &Lane) {
+    if lane.spool.retire() {
+        return;
+    }
+    let clicks = lane.spool.pending();
+    if lane.spool.is_on_disk() {
+        tracing::warn!(
+            clicks,
+            "NATS took not all clicks: the next start publishes them"
+        );
+    } else {
+        lane.meters.drop_at_stop(clicks);
+        tracing::error!(
+            clicks,
+            "NATS took not all clicks: they are lost with this process"
+        );
+    }
+}
+
+/// Returns when enough was tried for those who wait for the process to end.
+async fn flush_limit(shutdown: &Shutdown) {
+    shutdown.drained().await;
+    tokio::time::sleep(FLUSH_LIMIT).await;
+}
+
+/// Waits longer after each failure, and tells of the first in a row.
+struct Pauses {
+    backoff: Backoff,
+    failing: bool,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self {
+            backoff: Backoff::new(PAUSES.0, PAUSES.1),
+            failing: false,
+        }
+    }
+
+    async fn wait(&mut self, error: &courier::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(%error, "clicks wait in the spool");
+        }
+        // The pauses matter most while the process stops: they may not shrink to nothing then.
+        self.backoff.wait(&Shutdown::new()).await;
+    }
+
+    fn reset(&mut self) {
+        if std::mem::replace(&mut self.failing, false) {
+            tracing::info!("clicks flow again");
+        }
+        self.backoff.reset();
+    }
+}

@@ -1,0 +1,66 @@
+//! The table of paths.
+//!
+//! None of them carries a layer: on the redirect route generic middleware costs as much as all the
+//! rest of a redirect (see the design's performance page), and nothing here reads a body.
+
+mod follow;
+mod home;
+mod refusal;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use utoipa::OpenApi;
+
+use crate::app::AppState;
+
+/// All public routes. What is not a code leads nowhere.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/", get(home::home).fallback(refusal::wrong_method))
+        .route(
+            "/robots.txt",
+            get(home::robots).fallback(refusal::wrong_method),
+        )
+        .route(
+            "/favicon.ico",
+            get(home::favicon).fallback(refusal::wrong_method),
+        )
+        .route(
+            "/{code}",
+            get(follow::get)
+                .head(follow::head)
+                .fallback(follow::wrong_method),
+        )
+        .fallback(refusal::unknown)
+        .with_state(Arc::new(state))
+}
+
+/// The description of the redirect route (`OpenAPI` 3.1).
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(
+        info(title = "redirector", description = "Follows short links"),
+        paths(follow::get, follow::head),
+        components(schemas(chassis::problem::Problem)),
+        tags((name = "redirects", description = "Short links, as browsers follow them"))
+    )]
+    struct Description;
+
+    Description::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn both_methods_are_described_with_every_status() {
+        let document = serde_json::to_value(super::openapi()).unwrap();
+        for method in ["get", "head"] {
+            let responses = &document["paths"]["/{code}"][method]["responses"];
+            for status in ["301", "302", "303", "307", "308", "404", "405", "410"] {
+                assert!(responses[status].is_object(), "{method} {status}");
+            }
+        }
+    }
+}

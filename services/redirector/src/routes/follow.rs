@@ -1,0 +1,164 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chassis::problem::Problem;
+use chassis::telemetry;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+
+use super::refusal::{self, Refusal};
+use crate::app::AppState;
+use crate::table::{Openness, is_code};
+
+/// Follow a short link
+///
+/// Answers from memory. The visit is recorded before the answer goes out. What is not a code, and a
+/// link whose time has not come, is 404; a link that is disabled or over is 410, or a redirect to
+/// its fallback address if it has one.
+#[utoipa::path(
+    get,
+    path = "/{code}",
+    operation_id = "follow_link",
+    tag = "redirects",
+    params(("code" = String, Path, description = "The code of the link", example = "docs",
+        min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")),
+    responses(
+        (status = 301, description = "Moved permanently: the link asks for this status",
+            headers(("location" = String, description = "Where the link leads"))),
+        (status = 302, description = "Found: what links answer by default",
+            headers(("location" = String, description = "Where the link leads"),
+                ("cache-control" = String, description = "no-store, so that every visit counts"))),
+        (status = 303, description = "See other: the link asks for this status",
+            headers(("location" = String, description = "Where the link leads"))),
+        (status = 307, description = "Temporary redirect: the link asks for this status",
+            headers(("location" = String, description = "Where the link leads"))),
+        (status = 308, description = "Permanent redirect: the link asks for this status",
+            headers(("location" = String, description = "Where the link leads"))),
+        (status = 404, description = "No such link; a page for browsers, else a problem",
+            content((Problem = "application/problem+json"), (String = "text/html"))),
+        (status = 405, description = "Only GET and HEAD follow a link", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 410, description = "The link is closed; a page for browsers, else a problem",
+            content((Problem = "application/problem+json"), (String = "text/html"))),
+    )
+)]
+pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    follow(&app, &request.into_parts().0).await
+}
+
+/// Ask where a short link leads
+///
+/// Answers as GET does, without a body. Recorded as a visit of its own kind.
+#[utoipa::path(
+    head,
+    path = "/{code}",
+    operation_id = "probe_link",
+    tag = "redirects",
+    params(("code" = String, Path, description = "The code of the link", example = "docs",
+        min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")),
+    responses(
+        (status = 301, description = "Moved permanently"),
+        (status = 302, description = "Found: what links answer by default",
+            headers(("location" = String, description = "Where the link leads"))),
+        (status = 303, description = "See other"),
+        (status = 307, description = "Temporary redirect"),
+        (status = 308, description = "Permanent redirect"),
+        (status = 404, description = "No such link"),
+        (status = 405, description = "Only GET and HEAD follow a link"),
+        (status = 410, description = "The link is closed"),
+    )
+)]
+pub async fn head(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    follow(&app, &request.into_parts().0).await
+}
+
+/// Any other method on a code.
+pub async fn wrong_method(State(app): State<Arc<AppState>>) -> Response {
+    app.meters.answered(StatusCode::METHOD_NOT_ALLOWED);
+    refusal::wrong_method().await
+}
+
+/// Answers, counts, and, for a few requests, times or traces.
+async fn follow(app: &AppState, request: &Parts) -> Response {
+    let sampled = app.meters.sample();
+    let started = sampled.timed.then(Instant::now);
+    let peer = AppState::peer(request);
+    let response = if sampled.traced || is_traced(app, peer, &request.headers) {
+        let span = span(app, peer, &request.headers);
+        answer(app, request, peer).instrument(span).await
+    } else {
+        answer(app, request, peer).await
+    };
+    app.meters.answered(response.status());
+    if let Some(started) = started {
+        app.meters.took(started.elapsed());
+    }
+    response
+}
+
+async fn answer(app: &AppState, request: &Parts, peer: IpAddr) -> Response {
+    let refuse = |refusal: Refusal| refusal.answer(&request.headers);
+    // The raw path: no code needs percent-encoding, and what is encoded is not a code.
+    let code = request.uri.path().trim_start_matches('/');
+    if !is_code(code) {
+        return refuse(Refusal::Unknown);
+    }
+    let Some(link) = app.table.find(code) else {
+        return refuse(Refusal::Unknown);
+    };
+    let now_ms = app.clock.now_ms();
+    match link.openness(now_ms) {
+        Openness::NotYet => refuse(Refusal::Unknown),
+        Openness::Closed => match link.fallback_url() {
+            Some(url) => redirect(StatusCode::FOUND, url),
+            None => refuse(Refusal::Closed),
+        },
+        Openness::Open => {
+            let client = app.trusted_proxies.resolve(peer, &request.headers);
+            let (method, headers) = (&request.method, &request.headers);
+            let click = app.observer.click(&link, method, headers, client, now_ms);
+            app.recorder.record(&click).settled().await;
+            redirect(status_of(link.redirect_status()), link.url())
+        }
+    }
+}
+
+fn redirect(status: StatusCode, url: &str) -> Response {
+    let location = HeaderValue::from_str(url).expect("the table holds visible ASCII only");
+    let headers = [
+        (LOCATION, location),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers).into_response()
+}
+
+/// The link's status, if it is one that redirects.
+fn status_of(status: u16) -> StatusCode {
+    match status {
+        301 => StatusCode::MOVED_PERMANENTLY,
+        303 => StatusCode::SEE_OTHER,
+        307 => StatusCode::TEMPORARY_REDIRECT,
+        308 => StatusCode::PERMANENT_REDIRECT,
+        _ => StatusCode::FOUND,
+    }
+}
+
+/// Whether a trusted proxy asks for a trace. Anybody else could make us trace everything.
+fn is_traced(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> bool {
+    headers.get("traceparent").is_some_and(|parent| {
+        parent.as_bytes().ends_with(b"-01") && app.trusted_proxies.contains(peer)
+    })
+}
+
+fn span(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!("redirect", otel.name = "GET /{code}", otel.kind = "server");
+    if app.trusted_proxies.contains(peer) {
+        telemetry::follow_http_parent(&span, headers);
+    }
+    span
+}

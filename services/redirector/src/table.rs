@@ -1,0 +1,165 @@
+//! The link table: every link of the installation, in memory, as compact as it needs to be.
+//!
+//! An entry is one allocation (see [`Link`]) behind a 16-byte slot. The table is cut into shards,
+//! so that the one writer (the follower of the bucket) holds up few readers, and so that growing
+//! moves a small part at a time.
+
+mod follower;
+mod keeper;
+mod link;
+mod place;
+mod snapshot;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use follower::Follower;
+pub use keeper::start;
+pub use link::{Link, Openness, is_code};
+use place::{Place, Progress};
+pub use snapshot::Snapshots;
+
+/// How many parts the table has: enough that readers on many cores rarely meet, few enough that a
+/// small installation does not pay for it.
+const SHARDS: usize = 64;
+
+/// What became of a link that was put into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is new, or replaced what stood under its code.
+    Taken,
+    /// The table holds a newer version of the same link.
+    Outdated,
+}
+
+/// Links by code. Cheap to read from many threads.
+#[derive(Debug)]
+pub struct LinkTable {
+    shards: Box<[RwLock<HashTable<Link>>]>,
+    /// `SipHash` with random keys: users choose codes, so they must not be able to choose buckets.
+    hasher: RandomState,
+    /// The current round of a full read; see [`LinkTable::begin_round`].
+    round: AtomicU8,
+    links: AtomicUsize,
+}
+
+impl LinkTable {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            round: AtomicU8::new(0),
+            links: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many links there are.
+    pub fn len(&self) -> usize {
+        self.links.load(Ordering::Relaxed)
+    }
+
+    /// The link under `code`, as it is now.
+    pub fn find(&self, code: &str) -> Option<Link> {
+        let hash = self.hash(code);
+        read(self.shard(hash))
+            .find(hash, |link| link.code() == code)
+            .cloned()
+    }
+
+    /// Puts a link under its code. An older version of the same link never replaces a newer one;
+    /// another link that took the code over does.
+    pub fn put(&self, mut link: Link) -> Put {
+        let round = self.round.load(Ordering::Relaxed);
+        let hash = self.hash(link.code());
+        let mut shard = write(self.shard(hash));
+        let rehash = |link: &Link| self.hash(link.code());
+        match shard.entry(hash, |known| known.code() == link.code(), rehash) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                if known.link_id() == link.link_id() && known.version() > link.version() {
+                    known.set_round(round);
+                    return Put::Outdated;
+                }
+                link.set_round(round);
+                *known = link;
+            }
+            Entry::Vacant(free) => {
+                link.set_round(round);
+                free.insert(link);
+                self.links.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Put::Taken
+    }
+
+    /// Removes whatever stands under `code`.
+    pub fn remove(&self, code: &str) {
+        let hash = self.hash(code);
+        let found = write(self.shard(hash))
+            .find_entry(hash, |link| link.code() == code)
+            .is_ok_and(|entry| {
+                entry.remove();
+                true
+            });
+        if found {
+            self.links.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins a full read of the bucket: what is not put again before [`LinkTable::end_round`] is
+    /// gone there, and goes here. Everything stays readable meanwhile.
+    pub fn begin_round(&self) {
+        self.round.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends a full read: drops what was not put since it began, and says how many that were.
+    pub fn end_round(&self) -> usize {
+        let round = self.round.load(Ordering::Relaxed);
+        let mut dropped = 0;
+        for shard in &self.shards {
+            let mut shard = write(shard);
+            let before = shard.len();
+            shard.retain(|link| link.round() == round);
+            dropped += before - shard.len();
+        }
+        self.links.fetch_sub(dropped, Ordering::Relaxed);
+        dropped
+    }
+
+    /// Calls `visit` with every link, shard by shard; what changes meanwhile may or may not be
+    /// seen.
+    pub fn for_each<E>(&self, mut visit: impl FnMut(&Link) -> Result<(), E>) -> Result<(), E> {
+        self.shards.iter().try_for_each(|shard| {
+            // Copied out, so that a slow disk never holds up the visitors of a shard.
+            let links: Vec<Link> = read(shard).iter().cloned().collect();
+            links.iter().try_for_each(&mut visit)
+        })
+    }
+
+    fn hash(&self, code: &str) -> u64 {
+        self.hasher.hash_one(code)
+    }
+
+    /// Chosen by bits of the hash that the shard itself looks at last.
+    fn shard(&self, hash: u64) -> &RwLock<HashTable<Link>> {
+        let index = usize::try_from((hash >> 40) % SHARDS as u64).expect("less than 64");
+        &self.shards[index]
+    }
+}
+
+/// A writer that panicked left a whole table behind: no step of it leaves a link half written.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Where the parts meet.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::routing::post;
+use chassis::bus::Bus;
+use chassis::caller::Verifier;
+use chassis::clock::Clock;
+use chassis::env::Env;
+use chassis::outbox::Relay;
+use chassis::problem::Problem;
+use chassis::service::{Command, Context, Opened, Service};
+use uuid::{NoContext, Uuid};
+
+use crate::closures::Closures;
+use crate::config::Config;
+use crate::domain::{Code, PublicUrl};
+use crate::link_table::LinkTable;
+use crate::measures;
+use crate::routes;
+use crate::store::{OutboxRow, Store};
+
+/// How long an answer waits at most until redirectors can know of the change: longer than a
+/// healthy NATS takes by far, shorter than a person minds.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How many random codes are drawn for a link, should the first ones be taken. With a thousand
+/// million links, eight are all taken once in 10^25 times.
+const DRAWS: usize = 8;
+
+/// The shortener.
+#[derive(Debug)]
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "shortener";
+    const COMMANDS: &'static [Command] = &[Command {
+        name: "resync",
+        path: "/resync",
+        help: "compare the link table with the database, and write what differs",
+    }];
+    type Config = Config;
+
+    fn config(env: &mut Env) -> Option<Config> {
+        Config::from_env(env)
+    }
+
+    async fn open(config: Config, context: Context) -> anyhow::Result<Opened> {
+        let Context {
+            bus,
+            shutdown,
+            clock,
+            public_url,
+            ..
+        } = context;
+        let public_url = PublicUrl::new(&public_url);
+        let store = Store::open(&config.database, config.database_profile).await?;
+        measures::begin(store.count().await?);
+
+        let verifier = Verifier::remote(config.jwks_url, public_url.base(), clock.clone());
+        for user_id in store
+            .closed_accounts()
+            .await
+            .context("can't read the closed accounts")?
+        {
+            verifier.refuse_subject(user_id);
+        }
+
+        let relay = Relay::start(store.database().clone(), bus.clone(), &shutdown);
+        let table = LinkTable::new(bus.clone(), store.clone(), relay.clone());
+        shutdown.spawn("link table", table.clone().keep(shutdown.clone()));
+        let closures = Closures {
+            bus: bus.clone(),
+            store: store.clone(),
+            relay: relay.clone(),
+            verifier: verifier.clone(),
+            clock: clock.clone(),
+        };
+        shutdown.spawn("closed accounts", closures.follow(shutdown.clone()));
+
+        let state = AppState {
+            store,
+            verifier,
+            clock,
+            bus,
+            relay,
+            public_url,
+        };
+        let admin = Router::new()
+            .route("/resync", post(resync))
+            .with_state(table);
+        Ok(Opened {
+            router: routes::public(state),
+            admin,
+        })
+    }
+}
+
+/// Compares now, and says what was found: a line of text for a person at a terminal.
+async fn resync(State(table): State<LinkTable>) -> Result<String, Problem> {
+    if !table.is_reachable() {
+        return Err(Problem::unavailable(
+            "NATS is not there: nothing to compare with",
+        ));
+    }
+    let report = table
+        .resync()
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    Ok(format!("{report}\n"))
+}
+
+/// What the handlers stand on.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The base of short URLs.
+    pub public_url: PublicUrl,
+    verifier: Verifier,
+    bus: Bus,
+    relay: Relay,
+}
+
+impl AppState {
+    /// An id for a new link.
+    pub fn new_link_id(&self) -> Uuid {
+        let now = self.clock.now();
+        let seconds = now.as_second().unsigned_abs();
+        let nanoseconds = now.subsec_nanosecond().unsigned_abs();
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+    }
+
+    /// Random codes for one link, to be tried in turn. The generator is the thread's: seeded by
+    /// the system, cryptographically secure.
+    pub fn draw_codes(&self) -> Vec<Code> {
+        let mut rng = rand::rng();
+        (0..DRAWS).map(|_| Code::draw(&mut rng)).collect()
+    }
+
+    /// Waits until the link table has the change in this row of the outbox, so that the caller
+    /// can follow the link at once. Not for long, and not at all while NATS is away: the change
+    /// is durable, and the relay brings it there later.
+    pub async fn published(&self, row: OutboxRow) {
+        if !self.bus.is_connected() {
+            self.relay.wake();
+            return;
+        }
+        if !self.relay.sent(row, PUBLISHED_WITHIN).await {
+            tracing::info!(row, "answered before the link table had the change");
+        }
+    }
+}
+
+impl FromRef<AppState> for Verifier {
+    fn from_ref(state: &AppState) -> Self {
+        state.verifier.clone()
+    }
+}

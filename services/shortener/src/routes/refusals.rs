@@ -1,0 +1,89 @@
+//! What every operation may answer instead.
+
+use chassis::problem::Problem;
+use utoipa::IntoResponses;
+
+/// Refusals of every operation.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
+pub enum Refusals {
+    /// No access token, or one that is not valid (any more).
+    #[response(status = 401, content_type = "application/problem+json",
+        headers(("WWW-Authenticate", description = "Always `Bearer`")),
+        example = json!({
+            "type": "about:blank", "title": "Unauthorized", "status": 401,
+            "detail": "the access token has expired"
+        }))]
+    Unauthorized(#[to_schema] Problem),
+    /// A value is not what it must be; `errors` names every field that is at fault.
+    #[response(status = 422, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Unprocessable Entity", "status": 422,
+            "detail": "url: must start with http:// or https://",
+            "errors": [{ "field": "url", "message": "must start with http:// or https://" }]
+        }))]
+    Unprocessable(#[to_schema] Problem),
+    /// A fault of ours.
+    #[response(status = 500, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Internal Server Error", "status": 500,
+            "detail": "something went wrong on our side"
+        }))]
+    Internal(#[to_schema] Problem),
+    /// The answer took too long.
+    #[response(status = 504, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Gateway Timeout", "status": 504,
+            "detail": "the answer took too long: try again"
+        }))]
+    TimedOut(#[to_schema] Problem),
+}
+
+/// Refusals of an operation that names one link.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
+pub enum NoSuchLink {
+    /// There is no such link, or it is not yours.
+    #[response(status = 404, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Not Found", "status": 404,
+            "detail": "there is no such link"
+        }))]
+    NotFound(#[to_schema] Problem),
+}
+
+/// Refusals of an operation with a body.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
+pub enum BadBody {
+    /// The body is not JSON.
+    #[response(status = 400, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Bad Request", "status": 400,
+            "detail": "not valid JSON: expected value at line 1 column 1"
+        }))]
+    BadRequest(#[to_schema] Problem),
+    /// The body is larger than 64 KiB.
+    #[response(status = 413, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Content Too Large", "status": 413,
+            "detail": "the body is larger than 65536 bytes"
+        }))]
+    TooLarge(#[to_schema] Problem),
+    /// The body does not say that it is JSON.
+    #[response(status = 415, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Unsupported Media Type", "status": 415,
+            "detail": "Expected request with `Content-Type: application/json`"
+        }))]
+    NotJson(#[to_schema] Problem),
+}

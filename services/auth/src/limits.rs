@@ -53,7 +53,7 @@ impl Default for Limits {
     }
 }
 
-/// Keys that a limiter remembers at most: some 5 MiB each when full.
+/// Keys that a limiter remembers at most: some 2 MiB each when full.
 const MAX_KEYS: usize = 100_000;
 
 /// The limits of a running service.

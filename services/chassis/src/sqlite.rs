@@ -65,7 +65,9 @@ impl Database {
         T: Send + 'static,
         E: From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
-        self.writer.write(change).await
+        // So that what is written on the writer's thread still belongs to the caller's trace.
+        let span = tracing::Span::current();
+        self.writer.write(move |connection| span.in_scope(|| change(connection))).await
     }
 
     /// Reads from one consistent state of the database.

@@ -92,3 +92,51 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut env = Env::from_pairs("redirector", pairs);
+        let config = Config::from_env(&mut env);
+        env.finish(config).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn only_the_salt_must_be_set() {
+        let config = read(&[("KURZ_VISITOR_SALT", "sixteen or more!")]).unwrap();
+        assert_eq!(config.durability, Durability::Spool);
+        assert_eq!(config.spool, PathBuf::from("./spool"));
+        assert_eq!((config.spool_bytes, config.partitions), (1 << 30, 1));
+        assert!(!format!("{config:?}").contains("sixteen"));
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let faults = read(&[
+            ("KURZ_CLICK_DURABILITY", "paper"),
+            ("KURZ_SPOOL_BYTES", "much"),
+            ("KURZ_PARTITIONS", "0"),
+            ("KURZ_HOME_URL", "javascript:alert(1)"),
+            ("KURZ_VISITOR_SALT", "short"),
+        ])
+        .unwrap_err();
+        for name in [
+            "CLICK_DURABILITY",
+            "SPOOL_BYTES",
+            "PARTITIONS",
+            "HOME_URL",
+            "VISITOR_SALT",
+        ] {
+            assert!(faults.contains(&format!("KURZ_{name} ")), "{faults}");
+        }
+        assert!(
+            !faults.contains("short"),
+            "a secret is never printed: {faults}"
+        );
+    }
+}

@@ -83,11 +83,11 @@ impl Service for App {
 
         let state = AppState {
             store,
-            verifier,
             clock,
+            public_url,
+            verifier,
             bus,
             relay,
-            public_url,
         };
         let admin = Router::new()
             .route("/resync", post(resync))
@@ -138,7 +138,7 @@ impl AppState {
 
     /// Random codes for one link, to be tried in turn. The generator is the thread's: seeded by
     /// the system, cryptographically secure.
-    pub fn draw_codes(&self) -> Vec<Code> {
+    pub fn draw_codes() -> Vec<Code> {
         let mut rng = rand::rng();
         (0..DRAWS).map(|_| Code::draw(&mut rng)).collect()
     }

@@ -57,13 +57,13 @@ impl Closures {
         while let Some(message) = follow.next().await {
             let message = message?;
             backoff.reset();
-            match self.read(&message) {
-                Some(closed) => self.close(closed).await?,
-                None => tracing::error!(
-                    subject = message.subject,
-                    sequence = message.sequence,
-                    "a closed account without an id"
-                ),
+            if let Some(closed) = self.read(&message) {
+                self.close(closed).await?;
+            } else {
+                let StoredMessage {
+                    subject, sequence, ..
+                } = message;
+                tracing::error!(subject, sequence, "a closed account without an id");
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ mod cursor;
 mod link;
 mod target;
 mod title;
+mod update;
 mod window;
 
 pub use code::Code;
@@ -12,4 +13,5 @@ pub use cursor::{Cursor, Sort, SortKey};
 pub use link::{Link, LinkChange, LinkState, NewLink, RedirectStatus};
 pub use target::{PublicUrl, Target};
 pub use title::Title;
+pub use update::Update;
 pub use window::{EmptyWindow, parse_time};

@@ -24,7 +24,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a comparison waits until what is under way has arrived. The relay sends thousands a
 /// second; what takes longer than this is an outage, and the comparison is tried again later.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 /// Keeps the link table equal to the database.
 #[derive(Clone)]
@@ -164,9 +164,9 @@ impl LinkTable {
         let mut count = 0;
         let mut after = String::new();
         loop {
-            let links = self.store.links_after(after).await?;
+            let links = self.store.links_after(after.clone()).await?;
             let Some(last) = links.last() else { break };
-            after = last.code.as_str().to_owned();
+            last.code.as_str().clone_into(&mut after);
             count += links.len() as u64;
             differences.extend(links.iter().filter_map(|link| bucket.take(&record(link))));
         }

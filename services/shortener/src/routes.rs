@@ -10,8 +10,8 @@ mod refusals;
 use axum::Router;
 use chassis::http;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, Paths};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -28,9 +28,8 @@ pub fn public(state: AppState) -> Router {
 
 /// The description of the public API, OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
-    OpenApiRouter::<AppState>::new()
-        .nest(PREFIX, table())
-        .into_openapi()
+    let document = table().into_openapi();
+    OpenApi::new(document.info.clone(), Paths::new()).nest(PREFIX, document)
 }
 
 fn table() -> OpenApiRouter<AppState> {

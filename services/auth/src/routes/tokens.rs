@@ -39,7 +39,7 @@ pub struct Credentials {
     password: Password,
 }
 
-/// A refresh token to spend or to end.
+/// A refresh token to spend.
 #[derive(Deserialize, ToSchema)]
 pub struct Refresh {
     /// As it was given out.
@@ -49,6 +49,14 @@ pub struct Refresh {
         pattern = "^[A-Za-z0-9_-]{64}$",
         example = "bWFyeSBoYWQgYSBsaXR0bGUgbGFtYiB3aG9zZSBmbGVlY2Ugd2FzIHdoaXRlIGFz"
     )]
+    refresh_token: String,
+}
+
+/// A session to end.
+#[derive(Deserialize, ToSchema)]
+pub struct Revocation {
+    /// Its refresh token. What is none is not refused: it has no session.
+    #[schema(example = "bWFyeSBoYWQgYSBsaXR0bGUgbGFtYiB3aG9zZSBmbGVlY2Ugd2FzIHdoaXRlIGFz")]
     refresh_token: String,
 }
 
@@ -235,7 +243,7 @@ pub async fn refresh(
     operation_id = "revoke",
     tag = "tokens",
     request_body(
-        content = Refresh,
+        content = Revocation,
         example = json!({
             "refresh_token": "bWFyeSBoYWQgYSBsaXR0bGUgbGFtYiB3aG9zZSBmbGVlY2Ugd2FzIHdoaXRlIGFz"
         })
@@ -244,7 +252,7 @@ pub async fn refresh(
 )]
 pub async fn revoke(
     State(app): State<AppState>,
-    Json(request): Json<Refresh>,
+    Json(request): Json<Revocation>,
 ) -> Result<StatusCode> {
     if let Some(token) = RefreshToken::parse(&request.refresh_token) {
         app.store.end_session_of(token).await?;

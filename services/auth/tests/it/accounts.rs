@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use argon2::{Argon2, Params, PasswordHasher as _};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -39,7 +40,10 @@ async fn of_many_who_want_a_name_at_once_one_gets_it() {
     let app = TestApp::start().await;
     let spellings = ["grace", "Grace", "GRACE", "gRace", "grAce", "graCe"];
     let answers = join_all(spellings.map(|name| app.register(name))).await;
-    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    let mut statuses: Vec<u16> = answers
+        .iter()
+        .map(|answer| answer.status.as_u16())
+        .collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
 }
@@ -153,4 +157,34 @@ async fn the_database_holds_no_password_and_no_token_and_is_nobody_elses_to_read
     ] {
         assert!(!holds(secret));
     }
+}
+
+#[tokio::test]
+async fn a_hash_of_weaker_parameters_is_replaced_at_the_next_sign_in() {
+    let app = TestApp::start().await;
+    let ada = app.newcomer("ada").await;
+    let weak = Argon2::from(Params::new(8 * 1024, 1, 1, None).unwrap());
+    let weak = weak.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+    app.database()
+        .execute("UPDATE users SET password_hash = ?1", [weak])
+        .unwrap();
+
+    app.try_log_in("ada", "not my password")
+        .await
+        .is_problem(401);
+    app.log_in("ada").await;
+    let stored: String = app
+        .database()
+        .query_row("SELECT password_hash FROM users", [], |row| row.get(0))
+        .unwrap();
+    assert!(
+        stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{stored}"
+    );
+    app.log_in("ada").await;
+    assert_eq!(
+        app.me(&ada.access).await.status,
+        200,
+        "no session ends by it"
+    );
 }

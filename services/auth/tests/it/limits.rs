@@ -1,7 +1,12 @@
 //! Guessing is slow.
 
+use std::time::Duration;
+
+use auth::{Limits, Rate};
 use chassis::clock::Clock;
+use chassis::sqlite::Profile;
 use chassis::testing::{Folder, NatsServer, Running};
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -90,8 +95,7 @@ async fn a_stolen_access_token_opens_no_other_way_to_guess() {
 #[tokio::test]
 async fn a_client_is_who_the_trusted_proxy_says_and_nobody_else() {
     let (nats, folder) = (NatsServer::start().await, Folder::new());
-    let config =
-        |name: &str| auth::Config::new(folder.path().join(name), chassis::sqlite::Profile::Local);
+    let config = |name: &str| auth::Config::new(folder.path().join(name), Profile::Local);
     let clock = Clock::manual("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap());
     let trusting = "127.0.0.0/8".parse().unwrap();
     let proxied =
@@ -130,4 +134,53 @@ async fn registering_in_bulk_is_stopped() {
     app.register("eve").await.is_problem(429);
     app.clock.advance(SignedDuration::from_secs(10));
     assert_eq!(app.register("eve").await.status, 201);
+}
+
+#[tokio::test]
+async fn who_comes_while_too_many_passwords_wait_is_told_to_come_back() {
+    let (nats, folder) = (NatsServer::start().await, Folder::new());
+    let unlimited = Rate {
+        burst: 10_000,
+        every: Duration::from_millis(1),
+    };
+    let limits = Limits {
+        client: unlimited,
+        client_and_user: unlimited,
+        ..Limits::default()
+    };
+    let config = auth::Config {
+        limits,
+        ..auth::Config::new(folder.path().join("auth.db"), Profile::Local)
+    };
+    let running = Running::<auth::App>::start(config, &nats, Clock::system()).await;
+    let client = running.client();
+    let guesses = (0..300).map(|name| {
+        let body = json!({ "username": format!("user{name}"), "password": "not my password" });
+        client
+            .post(format!("{}/auth/tokens", running.url))
+            .json(&body)
+            .send()
+    });
+    let mut busy = 0;
+    for answer in join_all(guesses).await {
+        let answer = answer.unwrap();
+        match answer.status().as_u16() {
+            401 => {}
+            503 => {
+                assert_eq!(answer.headers()["retry-after"], "1");
+                busy += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!((1..300).contains(&busy), "{busy}");
+    let body = json!({ "username": "ada", "password": PASSWORD });
+    let register = client
+        .post(format!("{}/auth/users", running.url))
+        .json(&body);
+    assert_eq!(
+        register.send().await.unwrap().status(),
+        201,
+        "the queue is empty again"
+    );
 }

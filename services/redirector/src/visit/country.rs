@@ -56,3 +56,79 @@ impl std::fmt::Debug for Countries {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of one node: the lower half of IPv4 is in `record`, the upper half unknown.
+    fn database(record: &[u8]) -> Vec<u8> {
+        const NO_DATA: [u8; 3] = [0, 0, 1];
+        const FIRST_RECORD: [u8; 3] = [0, 0, 1 + 16];
+        let mut bytes = [FIRST_RECORD, NO_DATA].concat();
+        bytes.extend([0; 16]);
+        bytes.extend(record);
+        bytes.extend(b"\xab\xcd\xefMaxMind.com");
+        bytes.push(0xe9);
+        for (name, value) in [
+            ("binary_format_major_version", &[0xa1, 2][..]),
+            ("binary_format_minor_version", &[0xa0]),
+            ("build_epoch", &[0x01, 0x02, 1]),
+            ("database_type", b"\x44Test"),
+            ("description", &[0xe0]),
+            ("ip_version", &[0xa1, 4]),
+            ("languages", &[0x00, 0x04]),
+            ("node_count", &[0xc1, 1]),
+            ("record_size", &[0xa1, 24]),
+        ] {
+            bytes.extend(text(name));
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        let length = u8::try_from(text.len()).unwrap();
+        let head = if length < 29 {
+            vec![0x40 | length]
+        } else {
+            vec![0x40 | 29, length - 29]
+        };
+        [head, text.as_bytes().to_vec()].concat()
+    }
+
+    fn country(record: &[u8], address: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("countries.mmdb");
+        std::fs::write(&path, database(record)).unwrap();
+        Countries::open(&path).unwrap().of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn both_shapes_of_database_are_read() {
+        let flat = [vec![0xe1], text("country_code"), text("DE")].concat();
+        let nested = [
+            vec![0xe1],
+            text("country"),
+            vec![0xe1],
+            text("iso_code"),
+            text("DE"),
+        ]
+        .concat();
+        for record in [flat, nested] {
+            assert_eq!(country(&record, "10.0.0.1").as_deref(), Some("DE"));
+            assert_eq!(country(&record, "::ffff:10.0.0.1").as_deref(), Some("DE"));
+            assert_eq!(country(&record, "203.0.113.1"), None);
+            assert_eq!(country(&record, "2001:db8::1"), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_country_code_is_no_country() {
+        for code in ["", "D", "DEU", "1A"] {
+            let record = [vec![0xe1], text("country_code"), text(code)].concat();
+            assert_eq!(country(&record, "10.0.0.1"), None, "{code:?}");
+        }
+        assert!(Countries::open(Path::new("/nowhere/countries.mmdb")).is_err());
+    }
+}

@@ -120,6 +120,7 @@ async fn it_is_ready_once_the_whole_table_is_there() {
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
 
     stage.bus.declare(&streams::LINKS).await.unwrap();
+    stage.bus.declare(&streams::CLICKS).await.unwrap();
     running.ready().await;
     for number in 0..LINKS {
         stage.put(&link(&format!("c{number}"))).await;

@@ -52,11 +52,6 @@ impl Sort {
             .ok_or(BadSort)
     }
 
-    /// The names of all orders.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        SORTS.iter().map(|&(name, ..)| name)
-    }
-
     fn number(self) -> u8 {
         let position = SORTS
             .iter()

@@ -2,13 +2,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::window::{self, EmptyWindow};
-use super::{Code, Target, Title};
+use super::{Code, Target, Title, Update};
 
 /// A link as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Its own identity: a code can be deleted and taken again.
-    pub link_id: Uuid,
+    pub id: Uuid,
     /// The account it belongs to.
     pub owner_id: Uuid,
     /// Its short name.
@@ -95,21 +95,21 @@ pub struct NewLink {
     pub redirect_status: RedirectStatus,
 }
 
-/// A partial update: `None` leaves a field as it is, `Some(None)` clears it.
+/// A partial update: `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct LinkChange {
     /// Another target.
     pub url: Option<Target>,
     /// Another title, or none.
-    pub title: Option<Option<Title>>,
+    pub title: Update<Title>,
     /// Switch on or off.
     pub state: Option<LinkState>,
     /// Another first moment, or none.
-    pub valid_from: Option<Option<Timestamp>>,
+    pub valid_from: Update<Timestamp>,
     /// Another end, or none.
-    pub valid_until: Option<Option<Timestamp>>,
+    pub valid_until: Update<Timestamp>,
     /// Another fallback, or none.
-    pub fallback_url: Option<Option<Target>>,
+    pub fallback_url: Update<Target>,
     /// Another status.
     pub redirect_status: Option<RedirectStatus>,
 }
@@ -117,7 +117,7 @@ pub struct LinkChange {
 impl Link {
     /// A new link of `owner_id`.
     pub fn new(
-        link_id: Uuid,
+        id: Uuid,
         owner_id: Uuid,
         code: Code,
         new: NewLink,
@@ -126,7 +126,7 @@ impl Link {
         window::check(new.valid_from, new.valid_until)?;
         let now = window::to_millisecond(now);
         Ok(Self {
-            link_id,
+            id,
             owner_id,
             code,
             url: new.url,
@@ -147,11 +147,11 @@ impl Link {
     pub fn changed(&self, change: LinkChange, now: Timestamp) -> Result<Self, EmptyWindow> {
         let mut link = self.clone();
         set(&mut link.url, change.url);
-        set(&mut link.title, change.title);
+        change.title.apply(&mut link.title);
         set(&mut link.state, change.state);
-        set(&mut link.valid_from, change.valid_from);
-        set(&mut link.valid_until, change.valid_until);
-        set(&mut link.fallback_url, change.fallback_url);
+        change.valid_from.apply(&mut link.valid_from);
+        change.valid_until.apply(&mut link.valid_until);
+        change.fallback_url.apply(&mut link.fallback_url);
         set(&mut link.redirect_status, change.redirect_status);
         window::check(link.valid_from, link.valid_until)?;
         if link != *self {
@@ -194,7 +194,7 @@ mod tests {
     fn a_change_touches_only_what_it_names() {
         let now = Timestamp::from_second(5).unwrap();
         let change = LinkChange {
-            title: Some(None),
+            title: Update::Clear,
             ..LinkChange::default()
         };
         let after = link().changed(change, now).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_change_can_not_leave_a_window_that_never_opens() {
         let change = LinkChange {
-            valid_until: Some(Some(Timestamp::from_second(10).unwrap())),
+            valid_until: Update::Set(Timestamp::from_second(10).unwrap()),
             ..LinkChange::default()
         };
         assert_eq!(

@@ -2,11 +2,14 @@
 //! this binary: nothing is loaded from elsewhere.
 
 use axum::Router;
-use axum::http::HeaderValue;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use chassis::problem::Problem;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -23,6 +26,23 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'none'; frame-ancestors 'none'",
 );
 
+/// A refusal is a problem here too; the page's router only knows bare statuses.
+async fn refuse(mut response: Response) -> Response {
+    let status = response.status();
+    if !status.is_client_error() {
+        return response;
+    }
+    let text = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "this can only be read",
+        _ => "there is no such file in the documentation",
+    };
+    let mut problem = Problem::new(status, text);
+    if let Some(allow) = response.headers_mut().remove(ALLOW) {
+        problem = problem.header(ALLOW, allow);
+    }
+    problem.into_response()
+}
+
 /// `/docs` and the document.
 pub fn router() -> Router {
     let header = |name, value| SetResponseHeaderLayer::overriding(name, value);
@@ -33,6 +53,7 @@ pub fn router() -> Router {
             get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }),
         )
         .merge(page)
+        .layer(map_response(refuse))
         .layer(header(CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(
             X_CONTENT_TYPE_OPTIONS,

@@ -17,6 +17,7 @@ use crate::measures;
 /// Get a link
 #[utoipa::path(
     get,
+    operation_id = "get_link",
     path = "/links/{code}",
     tag = "links",
     description = "One of your links, by its code.",
@@ -45,6 +46,7 @@ pub async fn get(
 /// changed: it is what people have in their hands.
 #[utoipa::path(
     patch,
+    operation_id = "change_link",
     path = "/links/{code}",
     tag = "links",
     params(("code" = String, Path, description = "The code of the link",
@@ -88,6 +90,7 @@ pub async fn update(
 /// It can't be followed any more, and its code is free for a new link, which starts at zero.
 #[utoipa::path(
     delete,
+    operation_id = "delete_link",
     path = "/links/{code}",
     tag = "links",
     params(("code" = String, Path, description = "The code of the link",

@@ -24,6 +24,7 @@ use crate::measures;
 /// and can be followed at once (only while NATS is away, redirectors learn of it later).
 #[utoipa::path(
     post,
+    operation_id = "create_link",
     path = "/links",
     tag = "links",
     request_body(
@@ -60,7 +61,7 @@ pub async fn create(
     extract::Json(body): extract::Json<NewLinkBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let (new, chosen) = body.parse(&app.public_url)?;
-    let codes = chosen.map_or_else(|| app.draw_codes(), |code| vec![code]);
+    let codes = chosen.map_or_else(AppState::draw_codes, |code| vec![code]);
     let Some(first) = codes.first().cloned() else {
         return Err(Error::Unexpected(anyhow::anyhow!("no code was drawn")).into());
     };
@@ -86,6 +87,7 @@ pub async fn create(
 /// are added or deleted: none is repeated, none is passed over.
 #[utoipa::path(
     get,
+    operation_id = "list_links",
     path = "/links",
     tag = "links",
     params(ListQuery),
@@ -124,6 +126,7 @@ pub async fn list(
 /// All of yours, with `all=true`. They can't be followed any more, and their codes are free.
 #[utoipa::path(
     delete,
+    operation_id = "delete_all_links",
     path = "/links",
     tag = "links",
     params(DeleteAllQuery),

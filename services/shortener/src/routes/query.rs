@@ -2,7 +2,7 @@
 
 use chassis::problem::Problem;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::bodies::Faults;
@@ -28,13 +28,17 @@ pub struct ListQuery {
     search: Option<String>,
     /// The order: `created_at`, `updated_at` or `code`, with `-` before it for the greatest
     /// first. Newest first if it is missing.
-    #[param(schema_with = sort_schema)]
+    #[param(
+        pattern = "^-?(created_at|updated_at|code)$",
+        default = "-created_at",
+        example = "-created_at"
+    )]
     sort: Option<String>,
     /// How many links at most.
     #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     limit: Option<usize>,
     /// `next_cursor` of the page before, with the same `sort` and `search`.
-    #[param(schema_with = cursor_schema)]
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
@@ -80,14 +84,21 @@ impl ListQuery {
 #[into_params(parameter_in = Query)]
 pub struct DeleteAllQuery {
     /// Must be `true`: a guard against a path whose code got lost.
-    #[param(required = true, schema_with = all_schema)]
-    all: Option<bool>,
+    #[param(inline, required = true, nullable = false, example = "true")]
+    all: Option<Yes>,
+}
+
+/// The only answer that counts.
+#[derive(Debug, Deserialize, ToSchema)]
+enum Yes {
+    #[serde(rename = "true")]
+    True,
 }
 
 impl DeleteAllQuery {
     /// An error unless all links are meant.
     pub fn check(&self) -> Result<(), Problem> {
-        if self.all == Some(true) {
+        if let Some(Yes::True) = self.all {
             return Ok(());
         }
         Err(Problem::unprocessable(
@@ -95,26 +106,4 @@ impl DeleteAllQuery {
             "must be true, to delete all of your links",
         ))
     }
-}
-
-fn sort_schema() -> utoipa::openapi::schema::Object {
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(Sort::names()))
-        .default(Some("-created_at".into()))
-        .build()
-}
-
-fn cursor_schema() -> utoipa::openapi::schema::Object {
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
-    ObjectBuilder::new().schema_type(Type::String).build()
-}
-
-fn all_schema() -> utoipa::openapi::schema::Object {
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
-    ObjectBuilder::new()
-        .schema_type(Type::Boolean)
-        .enum_values(Some([true]))
-        .build()
 }

@@ -79,3 +79,98 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::sqlite::Profile;
+    use chassis::testing::Folder;
+
+    use super::*;
+    use crate::domain::{LinkState, NewLink, RedirectStatus, Target};
+
+    async fn store(folder: &Folder) -> Store {
+        Store::open(&folder.path().join("links.db"), Profile::Local)
+            .await
+            .unwrap()
+    }
+
+    fn code(text: &str) -> Code {
+        Code::parse(text).unwrap()
+    }
+
+    fn link(owner_id: Uuid) -> Link {
+        let new = NewLink {
+            url: Target::stored("https://example.com/".to_owned()),
+            title: None,
+            state: LinkState::Active,
+            valid_from: None,
+            valid_until: None,
+            fallback_url: None,
+            redirect_status: RedirectStatus::default(),
+        };
+        Link::new(
+            Uuid::now_v7(),
+            owner_id,
+            code("x"),
+            new,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_random_code_that_is_taken_is_drawn_again() {
+        let folder = Folder::new();
+        let store = store(&folder).await;
+        let ann = Uuid::now_v7();
+        store.add(link(ann), vec![code("one")]).await.unwrap();
+        let draws = vec![code("one"), code("one"), code("two")];
+        let (second, row) = store.add(link(ann), draws.clone()).await.unwrap();
+        assert_eq!(second.code, code("two"));
+        assert_eq!(store.newest_unsent().await.unwrap(), Some(row));
+        let third = store.add(link(ann), draws).await;
+        assert!(matches!(third, Err(Error::CodeTaken)), "{third:?}");
+        assert_eq!(
+            store.newest_unsent().await.unwrap(),
+            Some(row),
+            "nothing is told of it"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_closed_account_gets_no_link_even_with_a_request_under_way() {
+        let folder = Folder::new();
+        let store = store(&folder).await;
+        let ann = Uuid::now_v7();
+        assert!(store.close_account(ann, 7).await.unwrap());
+        let late = store.add(link(ann), vec![code("late")]).await;
+        assert!(matches!(late, Err(Error::AccountClosed)), "{late:?}");
+        store.note_erased(ann).await.unwrap();
+        assert!(!store.close_account(ann, 8).await.unwrap(), "done once");
+        assert_eq!(store.closed_accounts().await.unwrap(), [ann]);
+    }
+
+    #[tokio::test]
+    async fn deleting_all_goes_on_behind_the_first_batch() {
+        let folder = Folder::new();
+        let store = store(&folder).await;
+        let (ann, ben) = (Uuid::now_v7(), Uuid::now_v7());
+        let many = BATCH as u64 * 2 + 1;
+        let adding: Vec<_> = (0..many)
+            .map(|number| {
+                let store = store.clone();
+                let codes = vec![code(&format!("a{number}"))];
+                tokio::spawn(async move { store.add(link(ann), codes).await })
+            })
+            .collect();
+        for added in adding {
+            added.await.unwrap().unwrap();
+        }
+        store.add(link(ben), vec![code("b")]).await.unwrap();
+        let (deleted, row) = store.delete_all(ann).await.unwrap();
+        assert_eq!(deleted, many);
+        assert_eq!(row, store.newest_unsent().await.unwrap());
+        assert_eq!(store.count().await.unwrap(), 1);
+        assert_eq!(store.count_if_all_sent().await.unwrap(), None);
+    }
+}

@@ -51,24 +51,28 @@ fn page(db: &Connection, search: Search) -> rusqlite::Result<Page> {
     } else {
         (">", "ASC")
     };
-    let mut sql = format!("SELECT {} FROM links WHERE owner_id = ?", row::COLUMNS);
     let mut values = vec![Value::Blob(search.owner_id.as_bytes().to_vec())];
+    let mut conditions = vec!["owner_id = ?".to_owned()];
     if let Some(text) = search.text {
-        sql.push_str(" AND instr(search_text, ?) > 0");
+        conditions.push("instr(search_text, ?) > 0".to_owned());
         values.push(Value::Text(text.to_lowercase()));
     }
     if let Some(after) = search.after {
         if search.sort.key == SortKey::Code {
-            sql.push_str(&format!(" AND code {beyond} ?"));
+            conditions.push(format!("code {beyond} ?"));
         } else {
-            sql.push_str(&format!(" AND ({column}, code) {beyond} (?, ?)"));
+            conditions.push(format!("({column}, code) {beyond} (?, ?)"));
             values.push(Value::Integer(after.at_ms));
         }
         values.push(Value::Text(after.code.as_str().to_owned()));
     }
     // One more than asked for tells whether there is a next page.
-    sql.push_str(&format!(" ORDER BY {column} {order}, code {order} LIMIT ?"));
     values.push(Value::Integer(search.limit.cast_signed() as i64 + 1));
+    let sql = format!(
+        "SELECT {} FROM links WHERE {} ORDER BY {column} {order}, code {order} LIMIT ?",
+        row::COLUMNS,
+        conditions.join(" AND ")
+    );
 
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), row::read)?;

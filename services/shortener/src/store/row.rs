@@ -16,7 +16,7 @@ pub fn read(row: &Row<'_>) -> rusqlite::Result<Link> {
     let status: u16 = row.get(9)?;
     let version: i64 = row.get(10)?;
     Ok(Link {
-        link_id: row.get(0)?,
+        id: row.get(0)?,
         owner_id: row.get(1)?,
         code: Code::stored(row.get(2)?),
         url: Target::stored(row.get(3)?),
@@ -39,7 +39,7 @@ pub fn read(row: &Row<'_>) -> rusqlite::Result<Link> {
 /// Calls `then` with the values of a link by name.
 pub fn with_values<T>(link: &Link, then: impl FnOnce(&[(&str, &dyn ToSql)]) -> T) -> T {
     then(named_params! {
-        ":link_id": link.link_id,
+        ":link_id": link.id,
         ":owner_id": link.owner_id,
         ":code": link.code.as_str(),
         ":url": link.url.as_str(),
@@ -62,7 +62,7 @@ pub fn with_values<T>(link: &Link, then: impl FnOnce(&[(&str, &dyn ToSql)]) -> T
 /// What redirectors are told of a link.
 pub fn record(link: &Link) -> LinkRecord {
     LinkRecord {
-        link_id: link.link_id,
+        link_id: link.id,
         owner_id: link.owner_id,
         code: link.code.as_str().to_owned(),
         url: link.url.as_str().to_owned(),

@@ -53,6 +53,12 @@ async fn the_documentation_can_be_browsed_without_foreign_files() {
     );
     let merged = Answer::of(client.get(format!("{base}/docs/openapi.json"))).await;
     assert!(merged.body["openapi"].as_str().unwrap().starts_with("3.1"));
+    Answer::of(client.get(format!("{base}/docs/no-such-file")))
+        .await
+        .is_problem(404);
+    Answer::of(client.post(format!("{base}/docs/openapi.json")))
+        .await
+        .is_problem(405);
 }
 
 #[tokio::test]

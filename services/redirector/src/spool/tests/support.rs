@@ -82,3 +82,9 @@ pub(super) fn everything(leftover: &Leftover) -> Vec<(u64, Vec<u8>)> {
     }
     clicks
 }
+
+pub(super) fn fill(spool: &Spool, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        assert_eq!(spool.append(&click(number)).unwrap().number, number);
+    }
+}

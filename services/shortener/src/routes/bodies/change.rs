@@ -3,7 +3,9 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::{Faults, StateBody, status_schema};
-use crate::domain::{LinkChange, LinkState, PublicUrl, RedirectStatus, Target, Title, parse_time};
+use crate::domain::{
+    LinkChange, LinkState, PublicUrl, RedirectStatus, Target, Title, Update, parse_time,
+};
 
 /// What to change. A field that is missing stays as it is; `null` clears it, where it can be
 /// empty.
@@ -21,26 +23,26 @@ pub struct LinkChangeBody {
     )]
     url: Option<String>,
     /// Another title; `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 300)]
-    title: Option<Option<String>>,
+    title: Update<String>,
     /// Switches the link on or off.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     state: Option<StateBody>,
     /// Another first moment; `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    valid_from: Option<Option<String>>,
+    valid_from: Update<String>,
     /// Another end; `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    valid_until: Option<Option<String>>,
+    valid_until: Update<String>,
     /// Another fallback; `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = "uri", max_length = 8192,
         pattern = "^[Hh][Tt][Tt][Pp][Ss]?://")]
-    fallback_url: Option<Option<String>>,
+    fallback_url: Update<String>,
     /// Another status.
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = status_schema, required = false)]
@@ -54,16 +56,18 @@ impl LinkChangeBody {
         let url = self
             .url
             .and_then(|url| faults.check("url", Target::parse(&url, own)));
-        let title = optional(self.title, |text| faults.check("title", Title::parse(text)));
-        let valid_from = optional(self.valid_from, |text| {
-            faults.check("valid_from", parse_time(&text))
-        });
-        let valid_until = optional(self.valid_until, |text| {
-            faults.check("valid_until", parse_time(&text))
-        });
-        let fallback_url = optional(self.fallback_url, |url| {
-            faults.check("fallback_url", Target::parse(&url, own))
-        });
+        let title = self
+            .title
+            .parse(|text| faults.check("title", Title::parse(text)));
+        let valid_from = self
+            .valid_from
+            .parse(|text| faults.check("valid_from", parse_time(&text)));
+        let valid_until = self
+            .valid_until
+            .parse(|text| faults.check("valid_until", parse_time(&text)));
+        let fallback_url = self
+            .fallback_url
+            .parse(|url| faults.check("fallback_url", Target::parse(&url, own)));
         let redirect_status = self
             .redirect_status
             .and_then(|status| faults.check("redirect_status", RedirectStatus::parse(status)));
@@ -80,15 +84,7 @@ impl LinkChangeBody {
     }
 }
 
-/// Parses what is there, and lets `null` and absence pass.
-fn optional<T>(
-    field: Option<Option<String>>,
-    parse: impl FnOnce(String) -> Option<T>,
-) -> Option<Option<T>> {
-    field.map(|value| value.and_then(parse))
-}
-
-/// Reads a field that is there, also when it is `null`; serde takes both for `None` otherwise.
+/// Reads a field that must not be `null`; serde would take that for an absent one.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -113,8 +109,8 @@ mod tests {
     #[test]
     fn absent_is_unchanged_and_null_is_cleared() {
         let change = parse(json!({ "title": null, "state": "disabled" })).unwrap();
-        assert_eq!(change.title, Some(None));
-        assert!(change.valid_from.is_none() && change.url.is_none());
+        assert_eq!(change.title, Update::Clear);
+        assert!(change.valid_from == Update::Keep && change.url.is_none());
         assert_eq!(change.state, Some(LinkState::Disabled));
     }
 

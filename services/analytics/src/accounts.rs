@@ -1,0 +1,137 @@
+//! Follows the closed accounts: their statistics are erased, their tokens refused, their ids
+//! remembered for ever, so that late clicks of theirs are dropped.
+
+use anyhow::Context as _;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use chassis::backoff::Backoff;
+use chassis::bus::{Start, StoredMessage};
+use events::{AccountClosed, streams, subjects};
+use futures_util::FutureExt as _;
+use uuid::Uuid;
+
+use crate::state::AppState;
+use crate::store::{self, accounts};
+
+/// Closed accounts that one transaction remembers at most.
+const SET: usize = 1_000;
+
+/// Rows that one transaction erases at most, so that clicks are counted in between.
+const ERASED_AT_ONCE: usize = 5_000;
+
+/// Refuses the tokens of accounts that are known to be closed. For the start, before any request.
+pub async fn refuse_known(state: &AppState) -> anyhow::Result<()> {
+    let closed = state
+        .database
+        .read(|tx| Ok::<_, store::Error>(accounts::all(tx)?))
+        .await?;
+    for user_id in closed {
+        state.verifier.refuse_subject(user_id);
+    }
+    Ok(())
+}
+
+/// Follows until the shutdown. Starts with the first closed account each time, so that a database
+/// restored from a backup learns what it has forgotten.
+pub async fn run(state: AppState) -> anyhow::Result<()> {
+    let mut backoff = Backoff::default();
+    while !state.shutdown.is_cancelled() {
+        let ended = tokio::select! {
+            () = state.shutdown.cancelled() => return Ok(()),
+            ended = session(&state, &mut backoff) => ended,
+        };
+        if let Err(error) = ended {
+            let error = format!("{error:#}");
+            tracing::info!(error, "the closed accounts can't be followed yet");
+        }
+        backoff.wait(&state.shutdown).await;
+    }
+    Ok(())
+}
+
+async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> {
+    // What an earlier run began.
+    erase(state).await?;
+    let filter = Some(subjects::ACCOUNTS_CLOSED);
+    let mut follow = state
+        .bus
+        .follow(streams::ACCOUNTS.name, filter, Start::First)
+        .await?;
+    while let Some(message) = follow.next().await {
+        let mut closed: Vec<AccountClosed> = read(&message?).into_iter().collect();
+        while closed.len() < SET
+            && let Some(Some(message)) = follow.next().now_or_never()
+        {
+            closed.extend(read(&message?));
+        }
+        for account in &closed {
+            state.verifier.refuse_subject(account.user_id);
+            state.streams.close(account.user_id);
+        }
+        let write = state.database.write(move |tx| {
+            let mut news = false;
+            for account in &closed {
+                news |= accounts::close(tx, account.user_id, account.at_ms)?;
+            }
+            Ok::<_, store::Error>(news)
+        });
+        if write.await.context("the closed accounts can't be stored")? {
+            erase(state).await?;
+        }
+        backoff.reset();
+    }
+    Ok(())
+}
+
+/// What a message says. Its subject names the account too, and that is enough.
+fn read(message: &StoredMessage) -> Option<AccountClosed> {
+    AccountClosed::decode(&message.payload).ok().or_else(|| {
+        let user_id = message.subject.rsplit('.').next()?.parse().ok()?;
+        let at_ms = i64::try_from(message.stored_at_ns / 1_000_000).ok()?;
+        Some(AccountClosed { user_id, at_ms })
+    })
+}
+
+/// Erases whatever closed accounts left.
+async fn erase(state: &AppState) -> anyhow::Result<()> {
+    let unerased = state
+        .database
+        .read(|tx| Ok::<_, store::Error>(accounts::unerased(tx)?))
+        .await?;
+    for user_id in unerased {
+        loop {
+            let write = state.database.write(move |tx| {
+                Ok::<_, store::Error>(accounts::erase_some(tx, user_id, ERASED_AT_ONCE)?)
+            });
+            if !write.await.context("a closed account can't be erased")? {
+                break;
+            }
+        }
+        purge_feed(state, user_id).await?;
+        state
+            .database
+            .write(move |tx| Ok::<_, store::Error>(accounts::mark_erased(tx, user_id)?))
+            .await?;
+        tracing::info!(%user_id, "closed account erased");
+    }
+    Ok(())
+}
+
+/// Deletes the account's clicks from the feed at once; the other streams forget by themselves.
+async fn purge_feed(state: &AppState, user_id: Uuid) -> anyhow::Result<()> {
+    let feed = match state.bus.jetstream().get_stream(streams::FEED.name).await {
+        Ok(feed) => feed,
+        Err(error) => {
+            let is_missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
+            anyhow::ensure!(is_missing, "the feed can't be reached: {error}");
+            return Ok(());
+        }
+    };
+    let subject = subjects::feed(user_id, ">");
+    feed.purge()
+        .filter(subject)
+        .await
+        .context("the feed can't be purged")?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Where the parts meet.
+
+use axum::Router;
+use chassis::caller::Verifier;
+use chassis::env::Env;
+use chassis::service::{Context, Opened, Service};
+use chassis::sqlite::Database;
+use events::streams;
+
+use crate::config::Config;
+use crate::live::Hub;
+use crate::rules::Rules;
+use crate::state::AppState;
+use crate::streams::Streams;
+use crate::{accounts, ingest, links, retention, routes, store};
+
+/// The service analytics.
+#[derive(Debug)]
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "analytics";
+    type Config = Config;
+
+    fn config(env: &mut Env) -> Option<Config> {
+        Config::from_env(env)
+    }
+
+    async fn open(config: Config, context: Context) -> anyhow::Result<Opened> {
+        let issuer = context.issuer();
+        let Context {
+            bus,
+            shutdown,
+            ready,
+            clock,
+            public_url,
+            trusted_proxies,
+        } = context;
+        let warm = ready.latch("database");
+        let state = AppState {
+            database: Database::open(&config.database, config.profile, store::MIGRATIONS).await?,
+            verifier: Verifier::remote(config.jwks_url, &issuer, clock.clone()),
+            clock,
+            bus,
+            live: Hub::new(),
+            streams: Streams::default(),
+            rules: tokio::task::spawn_blocking(Rules::new).await?,
+            shutdown: shutdown.clone(),
+            trusted_proxies,
+            public_url,
+        };
+        accounts::refuse_known(&state).await?;
+        shutdown.spawn("feed", Box::pin(declare_feed(state.clone())));
+        shutdown.spawn(
+            "clicks",
+            Box::pin(ingest::run(state.clone(), config.partitions)),
+        );
+        shutdown.spawn("link table", Box::pin(links::run(state.clone())));
+        shutdown.spawn("closed accounts", Box::pin(accounts::run(state.clone())));
+        shutdown.spawn(
+            "retention",
+            Box::pin(retention::run(state.clone(), config.retention)),
+        );
+        shutdown.spawn("database", close(state.clone()));
+        // Reports need the database alone: they are answered while NATS is away.
+        warm.open();
+        Ok(Opened {
+            router: routes::router(state),
+            admin: Router::new(),
+        })
+    }
+}
+
+/// Closes the database once every request was answered, so that nothing is left to recover.
+async fn close(state: AppState) -> anyhow::Result<()> {
+    state.shutdown.drained().await;
+    state.database.close().await;
+    Ok(())
+}
+
+/// Makes the stream of subscribers, which belongs to analytics.
+async fn declare_feed(state: AppState) -> anyhow::Result<()> {
+    match state.bus.declare(&streams::FEED).await {
+        Err(_) if state.shutdown.is_cancelled() => Ok(()),
+        declared => declared.map(|_| ()),
+    }
+}

@@ -1,0 +1,278 @@
+//! The consumer: from the stream CLICKS into the database, each click exactly once.
+
+mod apply;
+mod dead;
+mod fetch;
+pub mod ledger;
+pub mod set;
+mod stream;
+pub mod sums;
+mod watch;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use chassis::backoff::Backoff;
+use chassis::bus::StoredMessage;
+use chassis::telemetry;
+use events::streams;
+use metrics::{counter, gauge};
+use tracing::Instrument as _;
+
+use self::apply::{Outcome, apply};
+use self::fetch::{Fetched, fetch};
+use self::set::{Set, fingerprint};
+use self::stream::Attached;
+use self::watch::Watch;
+use crate::state::AppState;
+use crate::store::position::Position;
+use crate::store::{self, Remedy, ledgers, position};
+
+/// How often a disk that misbehaves is tried again before the process ends.
+const DISK_TRIES: u32 = 5;
+
+/// How a session with the stream ended.
+enum End {
+    /// The process stops.
+    Shutdown,
+    /// The stream is not the one that was read: find the place anew.
+    Changed,
+}
+
+/// What ends a session with an error.
+enum Failure {
+    /// The bus; trying again helps.
+    Bus(anyhow::Error),
+    /// The database; going on could make it worse.
+    Database(store::Error),
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Applies clicks until the shutdown. An error if the database can't be trusted any more, or if
+/// the streams can't be declared.
+pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
+    tracing::debug!(partitions, "applying the clicks of all partitions");
+    let mut backoff = Backoff::default();
+    announce(&state).await?;
+    while !state.shutdown.is_cancelled() {
+        for spec in [&streams::CLICKS, &streams::DEAD] {
+            match state.bus.declare(spec).await {
+                Err(_) if state.shutdown.is_cancelled() => return Ok(()),
+                declared => declared?,
+            };
+        }
+        match session(&state, &mut backoff).await {
+            Ok(End::Shutdown) => return Ok(()),
+            Ok(End::Changed) => {}
+            Err(Failure::Database(error)) => {
+                return Err(error).context("the clicks can't be stored");
+            }
+            Err(Failure::Bus(error)) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "the clicks can't be followed: trying again");
+                backoff.wait(&state.shutdown).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets the gauges to what the database says.
+async fn announce(state: &AppState) -> anyhow::Result<()> {
+    let (missing, missed) = state
+        .database
+        .read(|tx| Ok::<_, store::Error>((ledgers::missing(tx)?, position::missed(tx)?)))
+        .await?;
+    set_gauge("kurz_clicks_missing", missing);
+    set_gauge("kurz_click_messages_missed", missed);
+    Ok(())
+}
+
+/// Follows the stream from the stored position until something is wrong with it.
+async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure> {
+    let stored = state
+        .database
+        .read(|tx| Ok::<_, store::Error>(position::load(tx, streams::CLICKS.name)?))
+        .await?;
+    let attached = stream::attach(&state.bus, stored.as_ref())
+        .await
+        .map_err(Failure::Bus)?;
+    // The stored position may be of a stream that is gone: only one that was found again is used.
+    let Attached {
+        mut follow,
+        epoch,
+        resumed: mut position,
+        mut read_up_to,
+    } = attached;
+    let mut last_sequence = None;
+    let mut watch = Watch::new(&state.bus, &epoch);
+    if follow.backlog() == 0 {
+        set_gauge("kurz_click_messages_behind", 0);
+    }
+    loop {
+        let fetched = tokio::select! {
+            biased;
+            () = state.shutdown.cancelled() => return Ok(End::Shutdown),
+            () = watch.changed(position.as_ref()) => return Ok(End::Changed),
+            fetched = fetch(&mut follow) => fetched,
+        };
+        let Fetched { messages, end } = fetched;
+        let Some(last) = messages.last() else {
+            return Err(Failure::Bus(
+                end.unwrap_or_else(|| anyhow!("the stream said nothing")),
+            ));
+        };
+        let behind = last.pending;
+        let mut missed = Vec::new();
+        for message in &messages {
+            let expected = last_sequence.unwrap_or(0).max(read_up_to) + 1;
+            if message.sequence > expected {
+                missed.push((expected, message.sequence - 1));
+            }
+            last_sequence = Some(message.sequence);
+        }
+        read_up_to = read_up_to.max(last.sequence);
+        let next = Position {
+            epoch: epoch.clone(),
+            sequence: last.sequence,
+            fingerprint: fingerprint(&last.payload, last.stored_at_ns),
+        };
+        let span = tracing::info_span!("apply clicks", messages = messages.len());
+        for message in &messages {
+            telemetry::link(&span, &message.headers);
+        }
+        let applied = take_in(state, messages, next.clone(), missed)
+            .instrument(span)
+            .await?;
+        let Some(()) = applied else {
+            return Ok(End::Shutdown);
+        };
+        position = Some(next);
+        set_gauge("kurz_click_messages_behind", behind);
+        backoff.reset();
+        if let Some(error) = end {
+            return Err(Failure::Bus(error));
+        }
+    }
+}
+
+/// Applies messages; none if the shutdown began before they could be.
+async fn take_in(
+    state: &AppState,
+    messages: Vec<StoredMessage>,
+    position: Position,
+    missed: Vec<(u64, u64)>,
+) -> Result<Option<()>, Failure> {
+    for (first, last) in &missed {
+        tracing::error!(
+            first,
+            last,
+            "messages left the stream before they were read"
+        );
+    }
+    let epoch = position.epoch.clone();
+    let rules = state.rules.clone();
+    // Decoding 20,000 clicks takes tens of milliseconds: not on a thread that answers requests.
+    let decoding = tokio::task::spawn_blocking(move || {
+        let mut readable = Vec::with_capacity(messages.len());
+        let mut unreadable = Vec::new();
+        for message in messages {
+            match set::read(&message, &rules) {
+                Ok(read) => readable.push(read),
+                Err(why) => {
+                    readable.extend(why.hole(message.sequence));
+                    unreadable.push((message, why.reason));
+                }
+            }
+        }
+        (readable, unreadable)
+    });
+    let (readable, unreadable) = decoding
+        .await
+        .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
+    for (message, reason) in &unreadable {
+        dead::bury(&state.bus, streams::CLICKS.name, &epoch, message, reason)
+            .await
+            .map_err(Failure::Bus)?;
+    }
+    let set = Arc::new(Set {
+        messages: readable,
+        position,
+        missed,
+    });
+    let Some(outcome) = store(state, &set).await? else {
+        return Ok(None);
+    };
+    report(&outcome);
+    for click in outcome.live {
+        state.live.publish(click);
+    }
+    Ok(Some(()))
+}
+
+/// Stores a set, however long a full disk takes; none if the shutdown began before.
+async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, store::Error> {
+    let mut backoff = Backoff::default();
+    let mut tries = 0;
+    let last_sequence = set.position.sequence;
+    loop {
+        let set = set.clone();
+        let now_ms = state.clock.now_ms();
+        let is_watched = state.live.is_watched();
+        let applying = state
+            .database
+            .write(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms, is_watched));
+        let error = match applying.await {
+            Ok(outcome) => {
+                if !is_watched {
+                    state.live.pass_over(last_sequence);
+                }
+                return Ok(Some(outcome));
+            }
+            Err(_) if state.shutdown.is_cancelled() => return Ok(None),
+            Err(error) => error,
+        };
+        tries += 1;
+        match error.remedy() {
+            Remedy::Wait => {}
+            Remedy::WaitBriefly if tries < DISK_TRIES => {}
+            Remedy::WaitBriefly | Remedy::Stop => return Err(error),
+        }
+        tracing::error!(%error, tries, "the clicks can't be stored: trying again");
+        backoff.wait(&state.shutdown).await;
+        if state.shutdown.is_cancelled() {
+            return Ok(None);
+        }
+    }
+}
+
+fn report(outcome: &Outcome) {
+    counter!("kurz_clicks_applied_total").increment(outcome.applied);
+    counter!("kurz_clicks_duplicate_total").increment(outcome.duplicates);
+    counter!("kurz_clicks_dropped_total").increment(outcome.dropped);
+    if let Some(missing) = outcome.missing {
+        set_gauge("kurz_clicks_missing", missing);
+        if missing > 0 {
+            tracing::error!(
+                missing,
+                "clicks are missing: their numbers are kept as gaps"
+            );
+        } else {
+            tracing::info!("no clicks are missing any more");
+        }
+    }
+    if let Some(missed) = outcome.missed {
+        set_gauge("kurz_click_messages_missed", missed);
+    }
+}
+
+fn set_gauge(name: &'static str, value: u64) {
+    // Exact up to 2^53, which is far beyond what is counted here.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    gauge!(name).set(value as f64);
+}

@@ -1,0 +1,121 @@
+//! One set, one transaction: counters, numbers, gaps and position.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::ledger::Ledger;
+use super::set::{Counted, Message, Set};
+use super::sums::Sums;
+use crate::live::LiveClick;
+use crate::store::{Error, accounts, counters, ledgers, position};
+
+/// What became of a set.
+#[derive(Default)]
+pub struct Outcome {
+    /// Clicks that were counted.
+    pub applied: u64,
+    /// Clicks that had been seen before.
+    pub duplicates: u64,
+    /// Clicks of closed accounts, which were dropped.
+    pub dropped: u64,
+    /// Numbers missing, over all spools, if that changed.
+    pub missing: Option<u64>,
+    /// Messages missed over all times, if that changed.
+    pub missed: Option<u64>,
+    /// The counted clicks, if somebody watches.
+    pub live: Vec<LiveClick>,
+}
+
+/// Applies a set inside the transaction `tx`.
+pub fn apply(
+    tx: &Connection,
+    stream: &str,
+    set: &Set,
+    now_ms: i64,
+    is_watched: bool,
+) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
+    let mut owners: HashMap<Uuid, bool> = HashMap::new();
+    let mut sums = Sums::default();
+    for message in &set.messages {
+        let ledger = match spools.entry(message.spool) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(ledgers::load(tx, message.spool)?)
+            }
+        };
+        let Some(clicks) = &message.clicks else {
+            ledger.lose(&message.numbers, now_ms);
+            continue;
+        };
+        let mut new = 0;
+        for (index, counted) in admitted(ledger, message, clicks, now_ms) {
+            new += 1;
+            let owner = counted.click.owner_id;
+            let is_closed = match owners.get(&owner) {
+                Some(&is_closed) => is_closed,
+                None => *owners
+                    .entry(owner)
+                    .or_insert(accounts::is_closed(tx, owner)?),
+            };
+            if is_closed {
+                outcome.dropped += 1;
+                continue;
+            }
+            sums.add(counted);
+            outcome.applied += 1;
+            if is_watched {
+                outcome.live.push(live(message.sequence, index, counted));
+            }
+        }
+        outcome.duplicates += clicks.len() as u64 - new;
+    }
+    counters::add(tx, &sums)?;
+    for (spool, ledger) in &spools {
+        ledgers::save(tx, *spool, ledger)?;
+    }
+    if spools.values().any(Ledger::gaps_changed) {
+        outcome.missing = Some(ledgers::missing(tx)?);
+    }
+    for &(first, last) in &set.missed {
+        position::add_missed(tx, &set.position.epoch, first, last, now_ms)?;
+        outcome.missed = Some(position::missed(tx)?);
+    }
+    position::save(tx, stream, &set.position)?;
+    Ok(outcome)
+}
+
+/// The clicks of a message that are new, each with its index in the message.
+fn admitted<'a>(
+    ledger: &mut Ledger,
+    message: &Message,
+    clicks: &'a [Counted],
+    now_ms: i64,
+) -> impl Iterator<Item = (usize, &'a Counted)> {
+    let first = message.numbers.start;
+    ledger
+        .admit(message.numbers.clone(), now_ms)
+        .into_iter()
+        .flatten()
+        .filter_map(move |number| {
+            let index = usize::try_from(number - first).ok()?;
+            clicks.get(index).map(|click| (index, click))
+        })
+}
+
+fn live(sequence: u64, index: usize, counted: &Counted) -> LiveClick {
+    LiveClick {
+        sequence,
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        kind: counted.kind,
+        agent: counted.agent.clone(),
+        click: Arc::new(counted.click.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Messages that are applied together, decoded and classified.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use chassis::bus::StoredMessage;
+use events::{Click, ClickBatch, subjects};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::rules::{Agent, Kind, Rules};
+use crate::store::position::Position;
+
+/// A click that claims to be younger than its message by more than this came from a clock that is
+/// wrong; so did one from before 2020. Such a click counts at the time at which it was stored.
+const CLOCK_TOLERANCE_MS: i64 = 24 * 60 * 60 * 1_000;
+/// 2020-01-01, before the first click of any kurz.
+const EPOCH_MS: i64 = 1_577_836_800_000;
+
+/// What is applied in one transaction.
+pub struct Set {
+    /// The messages, in stream order.
+    pub messages: Vec<Message>,
+    /// Where the set ends.
+    pub position: Position,
+    /// Sequences, first and last, of messages that left the stream before they were read.
+    pub missed: Vec<(u64, u64)>,
+}
+
+/// One message of the stream.
+pub struct Message {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its spool.
+    pub spool: Uuid,
+    /// The numbers of its clicks.
+    pub numbers: Range<u64>,
+    /// The clicks; none if they could not be read, so that their numbers are missing.
+    pub clicks: Option<Vec<Counted>>,
+}
+
+/// A click and what it counts as.
+pub struct Counted {
+    /// The click, at a time that can be.
+    pub click: Click,
+    /// What it counts as.
+    pub kind: Kind,
+    /// What its user agent says.
+    pub agent: Arc<Agent>,
+}
+
+/// A message that says nothing that could be counted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Why, for whoever looks at the dead messages.
+    pub reason: String,
+    /// Its spool and numbers, if at least they could be read.
+    pub numbers: Option<(Uuid, Range<u64>)>,
+}
+
+impl Unreadable {
+    /// What the message is among the others: numbers without clicks, if it has numbers at all.
+    pub fn hole(&self, sequence: u64) -> Option<Message> {
+        let (spool, numbers) = self.numbers.clone()?;
+        Some(Message {
+            sequence,
+            spool,
+            numbers,
+            clicks: None,
+        })
+    }
+}
+
+/// The envelope of a batch, whatever is inside.
+#[derive(Deserialize)]
+struct Envelope {
+    spool: Uuid,
+    first: u64,
+    clicks: Vec<IgnoredAny>,
+}
+
+/// Reads and classifies one message.
+pub fn read(message: &StoredMessage, rules: &Rules) -> Result<Message, Unreadable> {
+    let envelope: Envelope =
+        rmp_serde::from_slice(&message.payload).map_err(|error| Unreadable {
+            reason: format!("no batch: {error}"),
+            numbers: None,
+        })?;
+    let numbers = numbers(message, &envelope).map_err(|reason| Unreadable {
+        reason: reason.to_owned(),
+        numbers: None,
+    })?;
+    let unreadable = |reason: String| Unreadable {
+        reason,
+        numbers: Some((envelope.spool, numbers.clone())),
+    };
+    let batch =
+        ClickBatch::decode(&message.payload).map_err(|error| unreadable(error.to_string()))?;
+    if let Some(click) = batch.clicks.iter().find(|click| !is_code(&click.code)) {
+        return Err(unreadable(format!("{:?} is no code", click.code)));
+    }
+    let stored_at_ms = i64::try_from(message.stored_at_ns / 1_000_000).unwrap_or(i64::MAX);
+    let clicks = batch
+        .clicks
+        .into_iter()
+        .map(|click| count(click, stored_at_ms, rules))
+        .collect();
+    Ok(Message {
+        sequence: message.sequence,
+        spool: batch.spool,
+        numbers,
+        clicks: Some(clicks),
+    })
+}
+
+/// A hash of a message as the server stored it: the same bytes stored again have another one.
+pub fn fingerprint(payload: &[u8], stored_at_ns: i128) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(stored_at_ns.to_be_bytes());
+    hash.update(payload);
+    hash.finalize().to_vec()
+}
+
+/// The numbers of a batch, if they can be.
+fn numbers(message: &StoredMessage, envelope: &Envelope) -> Result<Range<u64>, &'static str> {
+    if spool_of(&message.subject) != Some(envelope.spool) {
+        return Err("its spool is not the one of its subject");
+    }
+    if envelope.clicks.is_empty() {
+        return Err("it holds no click");
+    }
+    // SQLite's integers are signed; a spool that long can't be.
+    let end = envelope.first.checked_add(envelope.clicks.len() as u64);
+    match end.filter(|&end| i64::try_from(end).is_ok()) {
+        Some(end) => Ok(envelope.first..end),
+        None => Err("its numbers are too great"),
+    }
+}
+
+/// The spool in `clicks.v1.<partition>.<spool>`.
+fn spool_of(subject: &str) -> Option<Uuid> {
+    let (partition, spool) = subject
+        .strip_prefix(subjects::CLICKS_ALL.trim_end_matches('>'))?
+        .split_once('.')?;
+    partition.parse::<u32>().ok()?;
+    spool.parse().ok()
+}
+
+/// A code becomes part of subjects and of answers.
+fn is_code(code: &str) -> bool {
+    (1..=64).contains(&code.len())
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn count(mut click: Click, stored_at_ms: i64, rules: &Rules) -> Counted {
+    if click.at_ms < EPOCH_MS || click.at_ms > stored_at_ms.saturating_add(CLOCK_TOLERANCE_MS) {
+        click.at_ms = stored_at_ms;
+    }
+    let (kind, agent) = rules.classify(&click);
+    Counted { click, kind, agent }
+}

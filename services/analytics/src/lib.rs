@@ -1,0 +1,20 @@
+//! analytics: adds up the clicks, each exactly once, and shows their owners what they say.
+
+mod accounts;
+mod app;
+mod config;
+mod domain;
+mod error;
+mod ingest;
+mod links;
+mod live;
+mod retention;
+mod routes;
+mod rules;
+mod state;
+mod store;
+mod streams;
+
+pub use app::App;
+pub use config::{Config, Retention};
+pub use routes::openapi;

@@ -1,0 +1,73 @@
+//! What operations may answer instead.
+
+use chassis::problem::Problem;
+use utoipa::IntoResponses;
+
+/// Refusals of every operation.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+pub enum Refusals {
+    /// No access token, or one that is not valid (any more).
+    #[response(status = 401, content_type = "application/problem+json",
+        headers(("WWW-Authenticate", description = "Always `Bearer`")),
+        example = json!({
+            "type": "about:blank", "title": "Unauthorized", "status": 401,
+            "detail": "the access token has expired: refresh it"
+        }))]
+    Unauthorized(#[to_schema] Problem),
+    /// A fault of ours.
+    #[response(status = 500, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Internal Server Error", "status": 500,
+            "detail": "something went wrong on our side"
+        }))]
+    Internal(#[to_schema] Problem),
+    /// The answer took too long.
+    #[response(status = 504, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Gateway Timeout", "status": 504,
+            "detail": "the answer took too long: try again"
+        }))]
+    TimedOut(#[to_schema] Problem),
+}
+
+/// Refusals of an operation that names one link.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+pub enum NoSuchLink {
+    /// There is no such link, or it is not yours.
+    #[response(status = 404, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Not Found", "status": 404,
+            "detail": "there is no such link"
+        }))]
+    NotFound(#[to_schema] Problem),
+}
+
+/// Refusals of an operation with parameters.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+pub enum BadQuery {
+    /// A parameter is not what it must be, or is not known; `errors` names it.
+    #[response(status = 422, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Unprocessable Entity", "status": 422,
+            "detail": "limit: a limit is a number from 1 to 100",
+            "errors": [{ "field": "limit", "message": "a limit is a number from 1 to 100" }]
+        }))]
+    Unprocessable(#[to_schema] Problem),
+}
+
+/// Refusals of an operation of which nobody may have too many.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+pub enum TooMany {
+    /// You have as many at once as an account can have; `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds to wait")),
+        example = json!({
+            "type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "detail": "too many requests; try again in 10 s"
+        }))]
+    TooMany(#[to_schema] Problem),
+}

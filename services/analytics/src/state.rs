@@ -1,0 +1,51 @@
+//! What the handlers and the workers share.
+
+use axum::extract::FromRef;
+use chassis::bus::Bus;
+use chassis::caller::Verifier;
+use chassis::client_address::TrustedProxies;
+use chassis::clock::Clock;
+use chassis::shutdown::Shutdown;
+use chassis::sqlite::Database;
+use url::Url;
+
+use crate::live::Hub;
+use crate::rules::Rules;
+use crate::streams::Streams;
+
+/// The parts of the running service, cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// `clicks.db`.
+    pub database: Database,
+    /// Says who the caller is.
+    pub verifier: Verifier,
+    /// What time it is.
+    pub clock: Clock,
+    /// The streams.
+    pub bus: Bus,
+    /// Clicks as they are committed, for the live streams.
+    pub live: Hub,
+    /// The live streams that are open, and the tickets for them.
+    pub streams: Streams,
+    /// What kind of visit a click is.
+    pub rules: Rules,
+    /// Ends the live streams.
+    pub shutdown: Shutdown,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Base of the short URLs.
+    pub public_url: Url,
+}
+
+impl FromRef<AppState> for Verifier {
+    fn from_ref(state: &AppState) -> Self {
+        state.verifier.clone()
+    }
+}
+
+impl FromRef<AppState> for TrustedProxies {
+    fn from_ref(state: &AppState) -> Self {
+        state.trusted_proxies.clone()
+    }
+}

@@ -1,0 +1,70 @@
+//! The SQL of `clicks.db`, one file for each concern. Every function works inside the transaction
+//! of its caller.
+
+pub mod accounts;
+pub mod counters;
+pub mod labels;
+pub mod ledgers;
+pub mod links;
+pub mod position;
+pub mod reports;
+
+use chassis::sqlite::Closed;
+use rusqlite::ErrorCode;
+
+/// The schema, in the order of its versions.
+pub const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_init.sql")];
+
+/// Why the database did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite refused, or the disk did.
+    #[error("the database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The process is stopping.
+    #[error("the database is closed")]
+    Closed(#[from] Closed),
+}
+
+/// What a worker does about a failure of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Waits and tries again for as long as it takes: the disk is full, or somebody is in the way.
+    Wait,
+    /// Tries again some times, then ends the process: the disk misbehaves. On a network file system
+    /// this is also how a process learns that its lock was taken away.
+    WaitBriefly,
+    /// Ends the process: going on could only make it worse.
+    Stop,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        let Self::Sqlite(error) = self else { return Remedy::Stop };
+        match error.sqlite_error_code() {
+            Some(
+                ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory,
+            ) => Remedy::Wait,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Remedy::WaitBriefly,
+            _ => Remedy::Stop,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::MIGRATIONS;
+
+    /// A database in memory with today's schema.
+    pub(crate) fn database() -> rusqlite::Connection {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            database.execute_batch(migration).unwrap();
+        }
+        database
+    }
+}

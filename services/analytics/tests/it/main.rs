@@ -1,0 +1,15 @@
+//! The tests of analytics against a real nats-server, real SQLite files and real HTTP.
+
+mod accounts;
+mod bench;
+mod feeder;
+mod hostile;
+mod ingest;
+mod ingest_kill;
+mod ingest_restart;
+mod live;
+mod numbers;
+mod reports;
+mod restore;
+mod stream;
+mod support;

@@ -1,0 +1,12 @@
+//! kurz on one machine: the four services in one process, on one port, with a `nats-server` as a
+//! child process and everything that it keeps in one folder.
+
+mod api_document;
+mod data_folder;
+mod greeting;
+mod nats;
+mod settings;
+mod stack;
+
+pub use api_document::api_document;
+pub use stack::{COMMANDS, NAME, serve};

@@ -1,0 +1,192 @@
+//! The `nats-server` that runs as a child of kurz.
+
+mod orphan;
+
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nkeys::KeyPair;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::data_folder::DataFolder;
+
+/// How long the server may take to start or to stop; a large store takes seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long to wait before a server that died is started again.
+const RESTART: Duration = Duration::from_millis(500);
+
+/// How often to look whether the server has come up.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The server, kept alive until [`NatsServer::stop`].
+#[derive(Debug)]
+pub struct NatsServer {
+    /// Where it listens.
+    pub url: String,
+    /// The file with the seed that opens it.
+    pub credentials: PathBuf,
+    stop: CancellationToken,
+    keeper: JoinHandle<()>,
+}
+
+struct Plan {
+    program: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    pid_file: PathBuf,
+    listen: SocketAddr,
+}
+
+impl NatsServer {
+    /// Starts the server with its store in the data folder, and waits until it answers. Only who
+    /// can read the seed in the data folder may use it.
+    pub async fn start(
+        data: &DataFolder,
+        program: PathBuf,
+        mut listen: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let credentials = data.secret("nats.nk", || {
+            KeyPair::new_user().seed().context("can't make a key for nats-server")
+        })?;
+        if listen.port() == 0 {
+            // Chosen once, so that it stays the same when the server has to be started again.
+            listen = tokio::net::TcpListener::bind(listen).await?.local_addr()?;
+        }
+        let plan = Plan {
+            program,
+            config: data.join("nats.conf"),
+            log: data.join("nats.log"),
+            pid_file: data.join("nats.pid"),
+            listen,
+        };
+        orphan::end(&plan.pid_file, &plan.config, PATIENCE).await?;
+        std::fs::write(&plan.config, configuration(data, &plan, &credentials)?)?;
+        let child = plan.spawn().await?;
+        let stop = CancellationToken::new();
+        let keeper = tokio::spawn(keep(plan, child, stop.clone()));
+        Ok(Self { url: format!("nats://{listen}"), credentials, stop, keeper })
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // It only waits for the process; a panic there would have been logged.
+        let _ = self.keeper.await;
+    }
+}
+
+/// Starts the server again whenever it ends by itself.
+async fn keep(plan: Plan, mut child: Child, stop: CancellationToken) {
+    loop {
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = stop.cancelled() => return terminate(child).await,
+        };
+        tracing::error!(?ended, log = %plan.log.display(), "nats-server ended: starting it again");
+        child = tokio::select! {
+            child = plan.respawn() => child,
+            () = stop.cancelled() => return,
+        };
+    }
+}
+
+async fn terminate(mut child: Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid
+        && kill_process(pid, Signal::TERM).is_ok()
+        && tokio::time::timeout(PATIENCE, child.wait()).await.is_ok()
+    {
+        return;
+    }
+    tracing::warn!("nats-server did not stop in time: killing it; its store survives that");
+    let _ = child.kill().await;
+}
+
+impl Plan {
+    /// Tries until it runs.
+    async fn respawn(&self) -> Child {
+        loop {
+            tokio::time::sleep(RESTART).await;
+            match self.spawn().await {
+                Ok(child) => return child,
+                Err(error) => tracing::error!(error = format!("{error:#}"), "nats-server"),
+            }
+        }
+    }
+
+    async fn spawn(&self) -> anyhow::Result<Child> {
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C at a terminal is for kurz, which needs the server until its clicks are safe.
+            .process_group(0);
+        // A start that is given up, because kurz stops meanwhile, must not leave a process behind.
+        let mut child =
+            Command::from(command).kill_on_drop(true).spawn().map_err(|error| missing(self, &error))?;
+        let up = async {
+            while TcpStream::connect(self.listen).await.is_err() {
+                if let Some(status) = child.try_wait()? {
+                    bail!("nats-server ended with {status}: {}", last_line(&self.log));
+                }
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, up).await.with_context(|| {
+            format!("nats-server does not answer at {} within {PATIENCE:?}", self.listen)
+        })??;
+        // Somebody else may answer at that address; then ours has ended.
+        if let Some(status) = child.try_wait()? {
+            bail!("nats-server ended with {status}: {}", last_line(&self.log));
+        }
+        Ok(child)
+    }
+}
+
+fn missing(plan: &Plan, error: &std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "can't run {} ({error}): kurz needs nats-server 2.11 or newer. `make tools` in the source \
+         folder installs it into .tools; or get it from https://nats.io/download and put it on \
+         PATH, or name it in KURZ_NATS_SERVER",
+        plan.program.display()
+    )
+}
+
+fn configuration(data: &DataFolder, plan: &Plan, credentials: &Path) -> anyhow::Result<String> {
+    let seed = std::fs::read_to_string(credentials)?;
+    let public = KeyPair::from_seed(seed.trim())
+        .map_err(|error| anyhow::anyhow!("{}: {error}", credentials.display()))?
+        .public_key();
+    Ok(format!(
+        "# Written by kurz at every start.\n\
+         listen: \"{}\"\n\
+         server_name: kurz\n\
+         log_file: \"{}\"\n\
+         logfile_size_limit: 10MB\n\
+         pid_file: \"{}\"\n\
+         jetstream {{ store_dir: \"{}\" }}\n\
+         authorization {{ users: [ {{ nkey: {public} }} ] }}\n",
+        plan.listen,
+        plan.log.display(),
+        plan.pid_file.display(),
+        data.join("nats").display(),
+    ))
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().last().unwrap_or("it wrote no log").to_owned()
+}

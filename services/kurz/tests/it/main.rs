@@ -1,0 +1,8 @@
+//! The program as its users run it: a process, a folder, and signals.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod api;
+mod data;
+mod endings;
+mod process;
+mod starting;

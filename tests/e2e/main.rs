@@ -1,0 +1,7 @@
+//! The stories that take all services to tell.
+
+mod account_closed;
+mod edits;
+mod outages;
+mod two_redirectors;
+mod visit_to_statistics;

@@ -30,7 +30,10 @@ pub struct DecodeError {
 
 impl DecodeError {
     fn new(what: &'static str, reason: &impl ToString) -> Self {
-        Self { what, reason: reason.to_string() }
+        Self {
+            what,
+            reason: reason.to_string(),
+        }
     }
 }
 

@@ -1,5 +1,4 @@
 //! The bytes of `v1`: what was ever released can be read for ever.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use events::click::{decode, decode_head, encode, encode_batch};
 use events::{AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState};
@@ -39,7 +38,11 @@ fn plain_click() -> Click {
 }
 
 fn batch() -> ClickBatch {
-    ClickBatch { spool: uuid(3), first: 1_000_000, clicks: vec![click(), plain_click()] }
+    ClickBatch {
+        spool: uuid(3),
+        first: 1_000_000,
+        clicks: vec![click(), plain_click()],
+    }
 }
 
 fn link() -> LinkRecord {
@@ -65,17 +68,32 @@ fn golden(name: &str) -> Vec<u8> {
 
 #[test]
 fn every_released_version_can_be_read() {
-    assert_eq!(ClickBatch::decode(&golden("click_batch.v1.0")).unwrap(), batch());
-    assert_eq!(LinkRecord::decode(&golden("link_record.v1.0")).unwrap(), link());
-    let closed = AccountClosed { user_id: uuid(2), at_ms: 1_767_225_600_000 };
-    assert_eq!(AccountClosed::decode(&golden("account_closed.v1.0")).unwrap(), closed);
+    assert_eq!(
+        ClickBatch::decode(&golden("click_batch.v1.0")).unwrap(),
+        batch()
+    );
+    assert_eq!(
+        LinkRecord::decode(&golden("link_record.v1.0")).unwrap(),
+        link()
+    );
+    let closed = AccountClosed {
+        user_id: uuid(2),
+        at_ms: 1_767_225_600_000,
+    };
+    assert_eq!(
+        AccountClosed::decode(&golden("account_closed.v1.0")).unwrap(),
+        closed
+    );
 }
 
 #[test]
 fn this_version_writes_what_it_has_released() {
     assert_eq!(batch().encode(), golden("click_batch.v1.0"));
     assert_eq!(link().encode(), golden("link_record.v1.0"));
-    let closed = AccountClosed { user_id: uuid(2), at_ms: 1_767_225_600_000 };
+    let closed = AccountClosed {
+        user_id: uuid(2),
+        at_ms: 1_767_225_600_000,
+    };
     assert_eq!(closed.encode(), golden("account_closed.v1.0"));
 }
 
@@ -87,9 +105,19 @@ fn a_newer_writer_may_add_fields_at_the_end() {
         at_ms: i64,
         reason: &'static str,
     }
-    let bytes = rmp_serde::to_vec_named(&Newer { user_id: uuid(2), at_ms: 5, reason: "asked" });
+    let bytes = rmp_serde::to_vec_named(&Newer {
+        user_id: uuid(2),
+        at_ms: 5,
+        reason: "asked",
+    });
     let closed = AccountClosed::decode(&bytes.unwrap()).unwrap();
-    assert_eq!(closed, AccountClosed { user_id: uuid(2), at_ms: 5 });
+    assert_eq!(
+        closed,
+        AccountClosed {
+            user_id: uuid(2),
+            at_ms: 5
+        }
+    );
 
     let mut bytes = Vec::new();
     encode(&click(), &mut bytes);
@@ -100,7 +128,10 @@ fn a_newer_writer_may_add_fields_at_the_end() {
     bytes.extend(rmp_serde::to_vec(&vec![1, 2, 3]).unwrap());
     assert_eq!(decode(&bytes).unwrap(), click());
     let batch = encode_batch(uuid(3), 7, [bytes.as_slice(), bytes.as_slice()].into_iter());
-    assert_eq!(ClickBatch::decode(&batch).unwrap().clicks, [click(), click()]);
+    assert_eq!(
+        ClickBatch::decode(&batch).unwrap().clicks,
+        [click(), click()]
+    );
 }
 
 #[test]
@@ -124,13 +155,29 @@ fn an_older_writer_may_lack_optional_fields() {
         state: LinkState::Disabled,
         redirect_status: 302,
     });
-    let expected = LinkRecord { valid_from_ms: None, fallback_url: None, ..link() };
+    let expected = LinkRecord {
+        valid_from_ms: None,
+        fallback_url: None,
+        ..link()
+    };
     assert_eq!(LinkRecord::decode(&bytes.unwrap()).unwrap(), expected);
 }
 
 fn any_click() -> impl Strategy<Value = Click> {
-    let ids = (any::<u128>(), any::<u128>(), "[A-Za-z0-9_-]{1,64}", any::<i64>(), any::<u16>());
-    let visit = (".{0,60}", ".{0,120}", ".{0,8}", proptest::option::of("[A-Z]{2}"), any::<u64>());
+    let ids = (
+        any::<u128>(),
+        any::<u128>(),
+        "[A-Za-z0-9_-]{1,64}",
+        any::<i64>(),
+        any::<u16>(),
+    );
+    let visit = (
+        ".{0,60}",
+        ".{0,120}",
+        ".{0,8}",
+        proptest::option::of("[A-Z]{2}"),
+        any::<u64>(),
+    );
     (ids, visit).prop_map(|((link, owner, code, at_ms, hints), visit)| Click {
         link_id: Uuid::from_u128(link),
         owner_id: Uuid::from_u128(owner),

@@ -67,5 +67,7 @@ fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
     fields: &mut A,
     name: &'static str,
 ) -> Result<T, A::Error> {
-    fields.next_element()?.ok_or_else(|| A::Error::missing_field(name))
+    fields
+        .next_element()?
+        .ok_or_else(|| A::Error::missing_field(name))
 }

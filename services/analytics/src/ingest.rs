@@ -24,6 +24,7 @@ use self::fetch::{Fetched, fetch};
 use self::set::{Set, fingerprint};
 use self::stream::Attached;
 use self::watch::Watch;
+use crate::live::{Hub, LiveClick};
 use crate::state::AppState;
 use crate::store::position::Position;
 use crate::store::{self, Remedy, ledgers, position};
@@ -209,31 +210,45 @@ async fn take_in(
         return Ok(None);
     };
     report(&outcome);
-    for click in outcome.live {
-        state.live.publish(click);
+    // Asked after the commit: whoever watches now and read the position before the commit must get
+    // these clicks, or they would fall between what is replayed and what is live.
+    if state.live.is_watched() {
+        show(&state.live, &set, &outcome.counted);
+    } else {
+        state.live.pass_over(set.position.sequence);
     }
     Ok(Some(()))
+}
+
+/// Hands the counted clicks to those who watch.
+fn show(hub: &Hub, set: &Set, counted: &[(usize, usize)]) {
+    for &(at, index) in counted {
+        let message = &set.messages[at];
+        let Some(counted) = message.clicks.as_ref().and_then(|clicks| clicks.get(index)) else {
+            continue;
+        };
+        hub.publish(LiveClick {
+            sequence: message.sequence,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            kind: counted.kind,
+            agent: counted.agent.clone(),
+            click: Arc::new(counted.click.clone()),
+        });
+    }
 }
 
 /// Stores a set, however long a full disk takes; none if the shutdown began before.
 async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, store::Error> {
     let mut backoff = Backoff::default();
     let mut tries = 0;
-    let last_sequence = set.position.sequence;
     loop {
         let set = set.clone();
         let now_ms = state.clock.now_ms();
-        let is_watched = state.live.is_watched();
         let applying = state
             .database
-            .write(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms, is_watched));
+            .write(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
         let error = match applying.await {
-            Ok(outcome) => {
-                if !is_watched {
-                    state.live.pass_over(last_sequence);
-                }
-                return Ok(Some(outcome));
-            }
+            Ok(outcome) => return Ok(Some(outcome)),
             Err(_) if state.shutdown.is_cancelled() => return Ok(None),
             Err(error) => error,
         };

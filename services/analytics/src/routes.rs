@@ -13,6 +13,7 @@ mod totals;
 
 use axum::Router;
 use chassis::http;
+use chassis::problem::{FieldError, Problem};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -31,7 +32,9 @@ pub fn router(state: AppState) -> Router {
 
 /// The description of the public API, OpenAPI 3.1.
 pub fn openapi() -> OpenApi {
-    OpenApiRouter::<AppState>::new().nest(PREFIX, table()).into_openapi()
+    OpenApiRouter::<AppState>::new()
+        .nest(PREFIX, table())
+        .into_openapi()
 }
 
 fn table() -> OpenApiRouter<AppState> {
@@ -55,6 +58,7 @@ fn table() -> OpenApiRouter<AppState> {
             give wrong numbers."),
         (name = "live", description = "Clicks as they are counted, as Server-Sent Events.")
     ),
+    components(schemas(Problem, FieldError)),
     modifiers(&AccessToken)
 )]
 struct Description;
@@ -64,8 +68,10 @@ struct AccessToken;
 
 impl utoipa::Modify for AccessToken {
     fn modify(&self, openapi: &mut OpenApi) {
-        let bearer =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
         openapi
             .components
             .get_or_insert_default()

@@ -41,7 +41,9 @@ pub enum Remedy {
 impl Error {
     /// What to do about it.
     pub fn remedy(&self) -> Remedy {
-        let Self::Sqlite(error) = self else { return Remedy::Stop };
+        let Self::Sqlite(error) = self else {
+            return Remedy::Stop;
+        };
         match error.sqlite_error_code() {
             Some(
                 ErrorCode::DiskFull
@@ -66,5 +68,25 @@ pub(crate) mod testing {
             database.execute_batch(migration).unwrap();
         }
         database
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_a_damaged_file_is_not() {
+        let remedy = |code| {
+            Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).remedy()
+        };
+        assert_eq!(remedy(ffi::SQLITE_FULL), Remedy::Wait);
+        assert_eq!(remedy(ffi::SQLITE_BUSY), Remedy::Wait);
+        assert_eq!(remedy(ffi::SQLITE_IOERR_WRITE), Remedy::WaitBriefly);
+        assert_eq!(remedy(ffi::SQLITE_IOERR_FSYNC), Remedy::WaitBriefly);
+        assert_eq!(remedy(ffi::SQLITE_CORRUPT), Remedy::Stop);
+        assert_eq!(remedy(ffi::SQLITE_NOTADB), Remedy::Stop);
     }
 }

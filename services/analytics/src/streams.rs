@@ -58,10 +58,16 @@ impl Streams {
             if account.streams == 0 {
                 accounts.remove(&user_id);
             }
-            return Err(Error::TooMany { retry_after: RETRY_AFTER });
+            return Err(Error::TooMany {
+                retry_after: RETRY_AFTER,
+            });
         }
         account.streams += 1;
-        Ok(Slot { streams: self.clone(), user_id, closed: account.closed.clone() })
+        Ok(Slot {
+            streams: self.clone(),
+            user_id,
+            closed: account.closed.clone(),
+        })
     }
 
     /// Ends all streams of an account that was closed, and makes its tickets worthless.
@@ -104,8 +110,9 @@ mod tests {
     fn an_account_has_so_many_streams_and_no_more() {
         let streams = Streams::default();
         let (alice, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut slots: Vec<Slot> =
-            (0..MAX_PER_ACCOUNT).map(|_| streams.enter(alice).unwrap()).collect();
+        let mut slots: Vec<Slot> = (0..MAX_PER_ACCOUNT)
+            .map(|_| streams.enter(alice).unwrap())
+            .collect();
         assert!(matches!(streams.enter(alice), Err(Error::TooMany { .. })));
         assert!(streams.enter(bob).is_ok());
         slots.pop();

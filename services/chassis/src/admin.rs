@@ -18,12 +18,12 @@ use crate::telemetry;
 pub(crate) fn router(ready: Readiness, commands: Router) -> Router {
     Router::new()
         .route("/health/live", get(|| async { "live\n" }))
-        .route("/health/ready", get(move || health(ready.clone())))
+        .route("/health/ready", get(move || async move { health(&ready) }))
         .route("/metrics", get(render))
         .merge(commands)
 }
 
-async fn health(ready: Readiness) -> Response {
+fn health(ready: &Readiness) -> Response {
     let waiting_for = ready.waiting_for();
     if waiting_for.is_empty() {
         return "ready\n".into_response();
@@ -32,15 +32,22 @@ async fn health(ready: Readiness) -> Response {
 }
 
 async fn render() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render_metrics())
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+        telemetry::render_metrics(),
+    )
 }
 
 /// Asks the running process to do `path`; what it answered, as an error unless it did it.
 pub async fn command(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
     let url = format!("http://{}{path}", reachable(admin));
-    let response = reqwest::Client::new().post(&url).send().await.with_context(|| {
-        format!("nobody answers at {admin}: is it running, and is KURZ_ADMIN_LISTEN the same?")
-    })?;
+    let response = reqwest::Client::new()
+        .post(&url)
+        .send()
+        .await
+        .with_context(|| {
+            format!("nobody answers at {admin}: is it running, and is KURZ_ADMIN_LISTEN the same?")
+        })?;
     text(response).await
 }
 
@@ -59,7 +66,11 @@ pub async fn healthcheck(admin: SocketAddr) -> anyhow::Result<String> {
 async fn text(response: reqwest::Response) -> anyhow::Result<String> {
     let status = response.status();
     let text = response.text().await?;
-    anyhow::ensure!(status.is_success(), "{}: {text}", StatusCode::as_u16(&status));
+    anyhow::ensure!(
+        status.is_success(),
+        "{}: {text}",
+        StatusCode::as_u16(&status)
+    );
     Ok(text)
 }
 

@@ -15,7 +15,11 @@ pub struct Backoff {
 impl Backoff {
     /// Waits `first`, then twice as long each time, never longer than `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first }
+        Self {
+            first,
+            longest,
+            next: first,
+        }
     }
 
     /// Waits, or returns at once when the shutdown begins.

@@ -84,7 +84,9 @@ impl Bus {
 }
 
 async fn options(config: &BusConfig) -> anyhow::Result<ConnectOptions> {
-    let Some(path) = &config.credentials else { return Ok(ConnectOptions::new()) };
+    let Some(path) = &config.credentials else {
+        return Ok(ConnectOptions::new());
+    };
     let text = tokio::fs::read_to_string(path)
         .await
         .with_context(|| format!("can't read the NATS credentials in {}", path.display()))?;

@@ -76,7 +76,12 @@ impl Verifier {
 
     fn new(issuer: &str, keys: Keys, clock: Clock) -> Self {
         let issuer = issuer.trim_end_matches('/').to_owned();
-        Self(Arc::new(Inner { issuer, keys, refused: RwLock::default(), clock }))
+        Self(Arc::new(Inner {
+            issuer,
+            keys,
+            refused: RwLock::default(),
+            clock,
+        }))
     }
 
     /// Replaces the keys.
@@ -86,7 +91,11 @@ impl Verifier {
 
     /// Refuses every token of `user_id` from now on, also those that have not expired.
     pub fn refuse_subject(&self, user_id: Uuid) {
-        self.0.refused.write().unwrap_or_else(PoisonError::into_inner).insert(user_id);
+        self.0
+            .refused
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(user_id);
     }
 
     /// Whose token this is; a 401 if it is nobody's.
@@ -111,16 +120,26 @@ impl Verifier {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Below, by our own clock.
         validation.validate_exp = false;
-        let claims =
-            decode::<Claims>(token, key, &validation).map_err(|_| invalid())?.claims;
+        let claims = decode::<Claims>(token, key, &validation)
+            .map_err(|_| invalid())?
+            .claims;
         if claims.exp <= self.0.clock.now().as_second() {
-            return Err(Problem::unauthorized("the access token has expired: refresh it"));
+            return Err(Problem::unauthorized(
+                "the access token has expired: refresh it",
+            ));
         }
-        let refused = self.0.refused.read().unwrap_or_else(PoisonError::into_inner);
+        let refused = self
+            .0
+            .refused
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         if refused.contains(&claims.sub) {
             return Err(Problem::unauthorized("the account was closed"));
         }
-        Ok(Caller { user_id: claims.sub, session_id: claims.sid })
+        Ok(Caller {
+            user_id: claims.sub,
+            session_id: claims.sid,
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
-use axum::http::request::Parts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use ipnet::IpNet;
 
 /// The networks whose `X-Forwarded-For` is believed.
@@ -33,14 +33,19 @@ impl TrustedProxies {
             return peer;
         }
         let mut client = peer;
-        let values = headers.get_all("x-forwarded-for").into_iter().collect::<Vec<_>>();
+        let values = headers
+            .get_all("x-forwarded-for")
+            .into_iter()
+            .collect::<Vec<_>>();
         let hops = values
             .iter()
             .rev()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.rsplit(','));
         for hop in hops {
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { return client };
+            let Ok(address) = hop.trim().parse::<IpAddr>() else {
+                return client;
+            };
             client = address.to_canonical();
             if !self.contains(client) {
                 return client;
@@ -81,7 +86,9 @@ where
             .get::<ConnectInfo<SocketAddr>>()
             // Without a connection there is no peer: all such requests count as one client.
             .map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip());
-        Ok(Self(TrustedProxies::from_ref(state).resolve(peer, &parts.headers)))
+        Ok(Self(
+            TrustedProxies::from_ref(state).resolve(peer, &parts.headers),
+        ))
     }
 }
 
@@ -90,8 +97,11 @@ mod tests {
     use super::*;
 
     fn resolve(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
-        let trusted =
-            if trusted.is_empty() { TrustedProxies::default() } else { trusted.parse().unwrap() };
+        let trusted = if trusted.is_empty() {
+            TrustedProxies::default()
+        } else {
+            trusted.parse().unwrap()
+        };
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
@@ -112,13 +122,23 @@ mod tests {
 
     #[test]
     fn chains_of_trusted_proxies_are_walked_from_the_right() {
-        let seen = resolve("10.0.0.0/8, ::1", "::1", &["1.1.1.1", "198.51.100.7, 10.9.9.9"]);
+        let seen = resolve(
+            "10.0.0.0/8, ::1",
+            "::1",
+            &["1.1.1.1", "198.51.100.7, 10.9.9.9"],
+        );
         assert_eq!(seen, "198.51.100.7");
-        assert_eq!(resolve("10.0.0.0/8", "::ffff:10.1.2.3", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            resolve("10.0.0.0/8", "::ffff:10.1.2.3", &["198.51.100.7"]),
+            "198.51.100.7"
+        );
     }
 
     #[test]
     fn garbage_ends_the_walk() {
-        assert_eq!(resolve("10.0.0.0/8", "10.1.2.3", &["198.51.100.7, x"]), "10.1.2.3");
+        assert_eq!(
+            resolve("10.0.0.0/8", "10.1.2.3", &["198.51.100.7, x"]),
+            "10.1.2.3"
+        );
     }
 }

@@ -25,13 +25,18 @@ impl Clock {
 
     /// A clock that stands at `now` until it is moved.
     pub fn manual(now: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(now.as_millisecond()))))
+        Self(Source::Manual(Arc::new(AtomicI64::new(
+            now.as_millisecond(),
+        ))))
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the one place that asks the system"
+            )]
             Source::System => Timestamp::now(),
             Source::Manual(at) => Timestamp::from_millisecond(at.load(Ordering::SeqCst))
                 .unwrap_or(Timestamp::UNIX_EPOCH),

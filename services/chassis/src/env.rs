@@ -29,10 +29,14 @@ pub struct Secret(Zeroizing<String>);
 
 impl Env {
     /// The environment of this process. Variables that are not Unicode are left out.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn from_process(program: &str) -> Self {
-        let unicode = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let unicode = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self::from_pairs(program, unicode)
     }
 
@@ -46,10 +50,19 @@ impl Env {
     }
 
     /// The same environment for a part of this program, with some variables set otherwise.
+    #[must_use]
     pub fn derive<'a>(&self, overrides: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let mut variables = self.variables.clone();
-        variables.extend(overrides.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self { program: self.program.clone(), variables, faults: Vec::new() }
+        variables.extend(
+            overrides
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Self {
+            program: self.program.clone(),
+            variables,
+            faults: Vec::new(),
+        }
     }
 
     /// Takes over the faults that were noted in a derived environment.
@@ -124,7 +137,10 @@ impl Env {
         let faults = self.faults.len();
         let secret = self.secret(name);
         if secret.is_none() && self.faults.len() == faults {
-            self.fault(name, &format!("is missing ({name}_FILE may name a file instead)"));
+            self.fault(
+                name,
+                &format!("is missing ({name}_FILE may name a file instead)"),
+            );
         }
         secret
     }
@@ -138,13 +154,19 @@ impl Env {
     pub fn finish<C>(self, config: Option<C>) -> Result<C, Faults> {
         match config {
             Some(config) if self.faults.is_empty() => Ok(config),
-            _ => Err(Faults { program: self.program, faults: self.faults }),
+            _ => Err(Faults {
+                program: self.program,
+                faults: self.faults,
+            }),
         }
     }
 
     /// The variable as it stands; an empty one counts as missing.
     fn raw(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -172,7 +194,9 @@ mod tests {
     use super::*;
 
     fn env(pairs: &[(&str, &str)]) -> Env {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Env::from_pairs("shortener", pairs)
     }
 

@@ -29,9 +29,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Ok(axum::Json(value)) => serde_json::from_value(value)
                 .map(Json)
                 .map_err(|error| Problem::unprocessable("body", error.to_string())),
-            Err(JsonRejection::JsonSyntaxError(error)) => {
-                Err(Problem::bad_request(format!("not valid JSON: {}", root_cause(&error))))
-            }
+            Err(JsonRejection::JsonSyntaxError(error)) => Err(Problem::bad_request(format!(
+                "not valid JSON: {}",
+                root_cause(&error)
+            ))),
             Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
         }
     }
@@ -41,12 +42,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        axum::extract::Query::from_request_parts(parts, state).await.map_or_else(
-            |rejection: QueryRejection| {
-                Err(Problem::unprocessable("query", root_cause(&rejection)))
-            },
-            |axum::extract::Query(query)| Ok(Self(query)),
-        )
+        axum::extract::Query::from_request_parts(parts, state)
+            .await
+            .map_or_else(
+                |rejection: QueryRejection| {
+                    Err(Problem::unprocessable("query", root_cause(&rejection)))
+                },
+                |axum::extract::Query(query)| Ok(Self(query)),
+            )
     }
 }
 
@@ -54,10 +57,12 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        axum::extract::Path::from_request_parts(parts, state).await.map_or_else(
-            |_: PathRejection| Err(Problem::not_found("there is nothing here")),
-            |axum::extract::Path(path)| Ok(Self(path)),
-        )
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map_or_else(
+                |_: PathRejection| Err(Problem::not_found("there is nothing here")),
+                |axum::extract::Path(path)| Ok(Self(path)),
+            )
     }
 }
 

@@ -40,11 +40,18 @@ where
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::map_response(layers::timed_out))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            TIMEOUT,
+        ))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn(layers::observe))
         .with_state(state);
-    (Router::new().nest(prefix, routes), document)
+    // Alone, a service also refuses what is outside its prefix; kurz leaves that to redirects.
+    (
+        Router::new().nest(prefix, routes).fallback(nothing_here),
+        document,
+    )
 }
 
 /// The description with every path under `prefix`.
@@ -61,6 +68,9 @@ async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
 async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} does not answer to {method}; see the Allow header", uri.path()),
+        format!(
+            "{} does not answer to {method}; see the Allow header",
+            uri.path()
+        ),
     )
 }

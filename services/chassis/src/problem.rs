@@ -95,8 +95,11 @@ impl Problem {
     /// 422: one field is not what it must be.
     pub fn unprocessable(field: impl Into<String>, message: impl Into<String>) -> Self {
         let (field, message) = (field.into(), message.into());
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}: {message}"))
-            .field(field, message)
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("{field}: {message}"),
+        )
+        .field(field, message)
     }
 
     /// 429 with `Retry-After` in whole seconds, rounded up, at least one.
@@ -121,13 +124,19 @@ impl Problem {
     /// 500: a fault of ours. Logged with its whole chain; the client learns nothing of it.
     pub fn internal(error: &anyhow::Error) -> Self {
         tracing::error!(error = format!("{error:#}"), "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "something went wrong on our side",
+        )
     }
 
     /// Adds a field that is at fault.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
-        self.errors.push(FieldError { field: field.into(), message: message.into() });
+        self.errors.push(FieldError {
+            field: field.into(),
+            message: message.into(),
+        });
         self
     }
 
@@ -159,7 +168,10 @@ impl IntoResponse for Problem {
 }
 
 // The signature is serde's.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
 fn status_number<S: serde::Serializer>(
     status: &StatusCode,
     serializer: S,

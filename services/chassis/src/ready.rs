@@ -19,7 +19,10 @@ impl Readiness {
     /// Adds a latch, closed.
     pub fn latch(&self, name: &'static str) -> Latch {
         self.closed().push(name);
-        Latch { name, readiness: self.clone() }
+        Latch {
+            name,
+            readiness: self.clone(),
+        }
     }
 
     /// What is still being waited for; empty when ready.

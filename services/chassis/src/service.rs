@@ -157,7 +157,9 @@ pub async fn program(
 
 /// Tells standard error what went wrong, with its whole chain.
 fn exit_code(result: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
     // Nothing can be done if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{error:#}");
     match error.downcast_ref::<crate::env::Faults>() {
@@ -207,7 +209,9 @@ fn usage(name: &str, commands: &[Command]) -> ExitCode {
         format!("       {name} healthcheck  whether the running one is ready"),
     ];
     lines.extend(
-        commands.iter().map(|command| format!("       {name} {}  {}", command.name, command.help)),
+        commands
+            .iter()
+            .map(|command| format!("       {name} {}  {}", command.name, command.help)),
     );
     // Nothing can be done if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));

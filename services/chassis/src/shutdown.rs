@@ -93,7 +93,9 @@ impl Shutdown {
     /// Waits for all workers, at most until [`DEADLINE`]; whether all of them ended well.
     pub(crate) async fn finish(&self) -> bool {
         self.tasks.close();
-        let in_time = tokio::time::timeout(DEADLINE, self.tasks.wait()).await.is_ok();
+        let in_time = tokio::time::timeout(DEADLINE, self.tasks.wait())
+            .await
+            .is_ok();
         if !in_time {
             tracing::error!(
                 workers = self.tasks.len(),

@@ -67,7 +67,9 @@ impl Database {
     {
         // So that what is written on the writer's thread still belongs to the caller's trace.
         let span = tracing::Span::current();
-        self.writer.write(move |connection| span.in_scope(|| change(connection))).await
+        self.writer
+            .write(move |connection| span.in_scope(|| change(connection)))
+            .await
     }
 
     /// Reads from one consistent state of the database.
@@ -116,16 +118,15 @@ fn prepare(
         std::fs::create_dir_all(folder)?;
     }
     let mut connection = profile.open(path)?;
-    let verdict: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     anyhow::ensure!(
         verdict == "ok",
         "it is damaged ({verdict}): set it aside and restore a backup, see docs/operations.md"
     );
     let steps = migrations.iter().map(|sql| M::up(sql)).collect();
-    Migrations::new(steps).to_latest(&mut connection).context(
-        "its schema can't be brought up to date (was it written by a newer version?)",
-    )?;
+    Migrations::new(steps)
+        .to_latest(&mut connection)
+        .context("its schema can't be brought up to date (was it written by a newer version?)")?;
     Ok(connection)
 }
 

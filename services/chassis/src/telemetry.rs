@@ -47,7 +47,10 @@ impl Config {
     pub fn from_env(env: &mut Env) -> Self {
         let format = env.or("KURZ_LOG_FORMAT", "plain".to_owned());
         if !["plain", "json"].contains(&format.as_str()) {
-            env.fault("KURZ_LOG_FORMAT", &format!("{format:?} is neither plain nor json"));
+            env.fault(
+                "KURZ_LOG_FORMAT",
+                &format!("{format:?} is neither plain nor json"),
+            );
         }
         let log = env.or("KURZ_LOG", DEFAULT_LOG.to_owned());
         if let Err(error) = EnvFilter::try_new(&log) {
@@ -63,15 +66,25 @@ impl Config {
 
 /// Starts logging and tracing for the process `name`; logs go to standard error.
 pub fn init(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
-    let provider = config.otlp_endpoint.as_deref().map(|to| provider(name, to)).transpose()?;
+    let provider = config
+        .otlp_endpoint
+        .as_deref()
+        .map(|to| provider(name, to))
+        .transpose()?;
     let traces = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(name))
             // The exporter's own requests must not become spans to export.
-            .with_filter(EnvFilter::new("info,hyper=off,reqwest=off,opentelemetry=off"))
+            .with_filter(EnvFilter::new(
+                "info,hyper=off,reqwest=off,opentelemetry=off",
+            ))
     });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if config.json { lines.json().boxed() } else { lines.boxed() };
+    let lines = if config.json {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
     let filter = EnvFilter::try_new(&config.log).context("KURZ_LOG")?;
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
@@ -96,7 +109,9 @@ fn provider(name: &'static str, endpoint: &str) -> anyhow::Result<SdkTracerProvi
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(provider) = self.0.take() else { return };
+        let Some(provider) = self.0.take() else {
+            return;
+        };
         // On a thread of its own: the exporter blocks, which a runtime's thread must not.
         let ended = std::thread::spawn(move || provider.shutdown()).join();
         if !matches!(ended, Ok(Ok(()))) {
@@ -134,7 +149,10 @@ pub fn traceparent() -> Option<String> {
 
 /// Makes `span` a child of the span that the headers of an HTTP request name, if they name one.
 pub fn follow_http_parent(span: &Span, headers: &axum::http::HeaderMap) {
-    if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+    if let Some(parent) = headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+    {
         set_parent(span, parent);
     }
 }
@@ -149,7 +167,9 @@ pub fn follow_parent(span: &Span, headers: &HeaderMap) {
 /// Links `span` to the span that the headers of a message name, if they name one: for work on
 /// many messages at once, which can't have one parent.
 pub fn link(span: &Span, headers: &HeaderMap) {
-    let Some(parent) = headers.get("traceparent") else { return };
+    let Some(parent) = headers.get("traceparent") else {
+        return;
+    };
     let context = TraceContextPropagator::new().extract(&Traceparent(parent.as_str()));
     let linked = context.span().span_context().clone();
     if linked.is_valid() {

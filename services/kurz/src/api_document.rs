@@ -13,8 +13,12 @@ pub fn api_document() -> String {
             .to_owned(),
     );
     let mut whole = OpenApi::default();
-    for part in [auth::openapi(), shortener::openapi(), analytics::openapi(), redirector::openapi()]
-    {
+    for part in [
+        auth::openapi(),
+        shortener::openapi(),
+        analytics::openapi(),
+        redirector::openapi(),
+    ] {
         whole.merge(part);
     }
     whole.info = info;
@@ -47,18 +51,27 @@ mod tests {
             for (method, operation) in operations.as_object().unwrap() {
                 let name = format!("{method} {path}");
                 assert!(operation["summary"].is_string(), "{name} has no summary");
-                assert!(operation.to_string().contains("\"example"), "{name} has no example");
+                assert!(
+                    operation.to_string().contains("\"example"),
+                    "{name} has no example"
+                );
             }
         }
     }
 
     #[test]
     fn no_two_services_use_one_name_for_two_schemas() {
-        let parts =
-            [auth::openapi(), shortener::openapi(), analytics::openapi(), redirector::openapi()];
+        let parts = [
+            auth::openapi(),
+            shortener::openapi(),
+            analytics::openapi(),
+            redirector::openapi(),
+        ];
         let parts = parts.map(|part| serde_json::to_value(part).unwrap());
         for (number, part) in parts.iter().enumerate() {
-            let Some(schemas) = part["components"]["schemas"].as_object() else { continue };
+            let Some(schemas) = part["components"]["schemas"].as_object() else {
+                continue;
+            };
             for other in &parts[number + 1..] {
                 for (name, schema) in schemas {
                     let twin = &other["components"]["schemas"][name];

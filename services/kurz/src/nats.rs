@@ -55,7 +55,9 @@ impl NatsServer {
         mut listen: SocketAddr,
     ) -> anyhow::Result<Self> {
         let credentials = data.secret("nats.nk", || {
-            KeyPair::new_user().seed().context("can't make a key for nats-server")
+            KeyPair::new_user()
+                .seed()
+                .context("can't make a key for nats-server")
         })?;
         if listen.port() == 0 {
             // Chosen once, so that it stays the same when the server has to be started again.
@@ -73,7 +75,12 @@ impl NatsServer {
         let child = plan.spawn().await?;
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keep(plan, child, stop.clone()));
-        Ok(Self { url: format!("nats://{listen}"), credentials, stop, keeper })
+        Ok(Self {
+            url: format!("nats://{listen}"),
+            credentials,
+            stop,
+            keeper,
+        })
     }
 
     /// Stops it in order.
@@ -134,8 +141,10 @@ impl Plan {
             // Ctrl-C at a terminal is for kurz, which needs the server until its clicks are safe.
             .process_group(0);
         // A start that is given up, because kurz stops meanwhile, must not leave a process behind.
-        let mut child =
-            Command::from(command).kill_on_drop(true).spawn().map_err(|error| missing(self, &error))?;
+        let mut child = Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| missing(self, &error))?;
         let up = async {
             while TcpStream::connect(self.listen).await.is_err() {
                 if let Some(status) = child.try_wait()? {
@@ -146,7 +155,10 @@ impl Plan {
             Ok(())
         };
         tokio::time::timeout(PATIENCE, up).await.with_context(|| {
-            format!("nats-server does not answer at {} within {PATIENCE:?}", self.listen)
+            format!(
+                "nats-server does not answer at {} within {PATIENCE:?}",
+                self.listen
+            )
         })??;
         // Somebody else may answer at that address; then ours has ended.
         if let Some(status) = child.try_wait()? {

@@ -3,7 +3,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Context as _;
-use axum::Router;
 use chassis::bus::{Bus, BusConfig};
 use chassis::clock::Clock;
 use chassis::env::{Env, Secret};
@@ -98,19 +97,25 @@ pub async fn serve() -> anyhow::Result<()> {
 }
 
 async fn open(configs: Configs, context: &Context) -> anyhow::Result<Opened> {
-    let parts = [
-        auth::App::open(configs.auth, context.clone()).await.context("auth")?,
-        shortener::App::open(configs.shortener, context.clone()).await.context("shortener")?,
-        analytics::App::open(configs.analytics, context.clone()).await.context("analytics")?,
-        redirector::App::open(configs.redirector, context.clone()).await.context("redirector")?,
+    let apis = [
+        auth::App::open(configs.auth, context.clone())
+            .await
+            .context("auth")?,
+        shortener::App::open(configs.shortener, context.clone())
+            .await
+            .context("shortener")?,
+        analytics::App::open(configs.analytics, context.clone())
+            .await
+            .context("analytics")?,
     ];
-    Ok(parts.into_iter().fold(
-        Opened { router: Router::new(), admin: Router::new() },
-        |whole, part| Opened {
-            router: whole.router.merge(part.router),
-            admin: whole.admin.merge(part.admin),
-        },
-    ))
+    let redirects = redirector::App::open(configs.redirector, context.clone()).await;
+    // Whatever is outside the prefixes of the APIs is for the redirector to answer.
+    Ok(apis
+        .into_iter()
+        .fold(redirects.context("redirector")?, |whole, api| Opened {
+            router: whole.router.merge(api.router.reset_fallback()),
+            admin: whole.admin.merge(api.admin),
+        }))
 }
 
 /// The configurations of the services, from the same environment with their own places in the
@@ -130,7 +135,12 @@ fn configs(env: &mut Env, data: &Path) -> Option<Configs> {
         }
         part
     };
-    let mut parts = [part("auth.db"), part("links.db"), part("clicks.db"), part("")];
+    let mut parts = [
+        part("auth.db"),
+        part("links.db"),
+        part("clicks.db"),
+        part(""),
+    ];
     let [accounts, links, clicks, redirects] = &mut parts;
     let auth = auth::App::config(accounts);
     let shortener = shortener::App::config(links);
@@ -148,7 +158,11 @@ fn configs(env: &mut Env, data: &Path) -> Option<Configs> {
 }
 
 fn random_hex() -> String {
-    format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
+    format!(
+        "{:032x}{:032x}",
+        rand::random::<u128>(),
+        rand::random::<u128>()
+    )
 }
 
 /// A listener on every address is reached on loopback.

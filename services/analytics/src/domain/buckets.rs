@@ -33,7 +33,10 @@ pub fn buckets(
             )));
         }
         let next = interval.after(&start).map_err(beyond)?;
-        buckets.push(Bucket { start, end: next.timestamp() });
+        buckets.push(Bucket {
+            start,
+            end: next.timestamp(),
+        });
         start = next;
     }
     Ok(buckets)
@@ -56,11 +59,17 @@ mod tests {
     }
 
     fn starts(buckets: &[Bucket]) -> Vec<String> {
-        buckets.iter().map(|bucket| bucket.start.timestamp().to_string()).collect()
+        buckets
+            .iter()
+            .map(|bucket| bucket.start.timestamp().to_string())
+            .collect()
     }
 
     fn hours(bucket: &Bucket) -> i64 {
-        bucket.end.duration_since(bucket.start.timestamp()).as_hours()
+        bucket
+            .end
+            .duration_since(bucket.start.timestamp())
+            .as_hours()
     }
 
     #[test]
@@ -68,7 +77,11 @@ mod tests {
         let days = of("2026-03-28", "2026-03-31", Interval::Day, "Europe/Berlin");
         assert_eq!(
             starts(&days),
-            ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]
+            [
+                "2026-03-27T23:00:00Z",
+                "2026-03-28T23:00:00Z",
+                "2026-03-29T22:00:00Z"
+            ]
         );
         assert_eq!(days.iter().map(hours).collect::<Vec<_>>(), [24, 23, 24]);
     }
@@ -81,19 +94,35 @@ mod tests {
             .iter()
             .map(|hour| hour.start.strftime("%H:%M%:z").to_string())
             .collect();
-        assert_eq!(local, ["01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]);
+        assert_eq!(
+            local,
+            ["01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]
+        );
     }
 
     #[test]
     fn hours_in_india_begin_at_half_past_of_utc() {
-        let hours = of("2026-01-01T00:10:00Z", "2026-01-01T01:00:00Z", Interval::Hour, "Asia/Kolkata");
-        assert_eq!(starts(&hours), ["2025-12-31T23:30:00Z", "2026-01-01T00:30:00Z"]);
+        let hours = of(
+            "2026-01-01T00:10:00Z",
+            "2026-01-01T01:00:00Z",
+            Interval::Hour,
+            "Asia/Kolkata",
+        );
+        assert_eq!(
+            starts(&hours),
+            ["2025-12-31T23:30:00Z", "2026-01-01T00:30:00Z"]
+        );
     }
 
     #[test]
     fn an_hour_lasts_longer_where_the_clock_is_set_by_half_an_hour() {
         // Lord Howe goes from 02:00 (+11:00) back to 01:30 (+10:30) on 5 April 2026.
-        let hours = of("2026-04-05", "2026-04-06", Interval::Hour, "Australia/Lord_Howe");
+        let hours = of(
+            "2026-04-05",
+            "2026-04-06",
+            Interval::Hour,
+            "Australia/Lord_Howe",
+        );
         assert_eq!(hours.len(), 24);
         let lasting: SignedDuration = hours[1].end.duration_since(hours[1].start.timestamp());
         assert_eq!(lasting.as_mins(), 90);
@@ -102,9 +131,15 @@ mod tests {
     #[test]
     fn a_week_begins_on_monday_and_a_month_on_its_first() {
         let weeks = of("2026-11-24", "2026-12-01", Interval::Week, "UTC");
-        assert_eq!(starts(&weeks), ["2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"]);
+        assert_eq!(
+            starts(&weeks),
+            ["2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"]
+        );
         let months = of("2026-11-24", "2027-01-01", Interval::Month, "UTC");
-        assert_eq!(starts(&months), ["2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"]);
+        assert_eq!(
+            starts(&months),
+            ["2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"]
+        );
     }
 
     #[test]

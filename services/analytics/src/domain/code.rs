@@ -25,7 +25,9 @@ impl FromStr for Code {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if text.is_empty() || text.len() > MAX_LENGTH || !text.bytes().all(allowed) {
-            return Err(Invalid::new("a code is 1 to 64 letters, digits, `_` or `-`"));
+            return Err(Invalid::new(
+                "a code is 1 to 64 letters, digits, `_` or `-`",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -52,8 +54,11 @@ impl FromStr for Codes {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let codes: BTreeSet<Code> =
-            text.split(',').take(MAX_CODES + 1).map(str::parse).collect::<Result<_, _>>()?;
+        let codes: BTreeSet<Code> = text
+            .split(',')
+            .take(MAX_CODES + 1)
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
         if text.split(',').nth(MAX_CODES).is_some() {
             return Err(Invalid::new(format!("at most {MAX_CODES} codes at once")));
         }
@@ -70,7 +75,10 @@ mod tests {
     #[test]
     fn a_list_names_each_code_once() {
         let codes: Codes = "b,a,b".parse().unwrap();
-        assert_eq!(codes.iter().map(Code::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            codes.iter().map(Code::as_str).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 
     #[test]

@@ -43,7 +43,10 @@ impl FromStr for BreakdownCursor {
         if i64::try_from(clicks).is_err() {
             return Err(unreadable());
         }
-        Ok(Self { clicks, value: value.to_owned() })
+        Ok(Self {
+            clicks,
+            value: value.to_owned(),
+        })
     }
 }
 
@@ -67,7 +70,9 @@ fn decode(text: &str) -> Result<String, Invalid> {
     if text.len() > MAX_LENGTH {
         return Err(unreadable());
     }
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| unreadable())?;
+    let bytes = BASE64_URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| unreadable())?;
     String::from_utf8(bytes).map_err(|_| unreadable())
 }
 
@@ -97,10 +102,22 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_list_is_refused() {
-        let links = LinksCursor { link_id: Uuid::nil() }.encode();
-        assert_eq!(links.parse::<LinksCursor>(), Ok(LinksCursor { link_id: Uuid::nil() }));
+        let links = LinksCursor {
+            link_id: Uuid::nil(),
+        }
+        .encode();
+        assert_eq!(
+            links.parse::<LinksCursor>(),
+            Ok(LinksCursor {
+                link_id: Uuid::nil()
+            })
+        );
         assert!(links.parse::<BreakdownCursor>().is_err());
-        let breakdown = BreakdownCursor { clicks: 1, value: "de".into() }.encode();
+        let breakdown = BreakdownCursor {
+            clicks: 1,
+            value: "de".into(),
+        }
+        .encode();
         assert!(breakdown.parse::<LinksCursor>().is_err());
     }
 }

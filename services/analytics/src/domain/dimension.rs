@@ -55,9 +55,12 @@ impl FromStr for Dimension {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::ALL.into_iter().find(|dimension| dimension.as_str() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::as_str).join("`, `");
-            Invalid::new(format!("a dimension is one of `{names}`"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|dimension| dimension.as_str() == text)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Self::as_str).join("`, `");
+                Invalid::new(format!("a dimension is one of `{names}`"))
+            })
     }
 }

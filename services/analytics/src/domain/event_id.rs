@@ -15,7 +15,10 @@ pub struct EventId {
 impl EventId {
     /// The place behind every click of the message `sequence`.
     pub fn end_of(sequence: u64) -> Self {
-        Self { sequence, index: u32::MAX }
+        Self {
+            sequence,
+            index: u32::MAX,
+        }
     }
 
     /// Whether it lies behind a whole message, not inside of one.
@@ -36,11 +39,17 @@ impl FromStr for EventId {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         fn number<N: FromStr>(text: &str) -> Option<N> {
             // `parse` alone would take a sign.
-            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
         }
         text.split_once('-')
             .and_then(|(sequence, index)| {
-                Some(Self { sequence: number(sequence)?, index: number(index)? })
+                Some(Self {
+                    sequence: number(sequence)?,
+                    index: number(index)?,
+                })
             })
             .ok_or_else(|| Invalid::new("an event id is `<sequence>-<index>`, such as `4711-0`"))
     }
@@ -67,7 +76,17 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in ["", "1", "-", "1-", "-1", "+1-0", "1-+0", "1-2-3", "18446744073709551616-0"] {
+        for text in [
+            "",
+            "1",
+            "-",
+            "1-",
+            "-1",
+            "+1-0",
+            "1-+0",
+            "1-2-3",
+            "18446744073709551616-0",
+        ] {
             assert!(text.parse::<EventId>().is_err(), "{text:?} was taken");
         }
     }

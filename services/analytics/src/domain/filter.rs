@@ -14,7 +14,9 @@ impl FromStr for Country {
         if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Invalid::new("a country is two capital letters (ISO 3166-1), such as `DE`"))
+        Err(Invalid::new(
+            "a country is two capital letters (ISO 3166-1), such as `DE`",
+        ))
     }
 }
 
@@ -29,27 +31,39 @@ pub struct ClickFilter {
 
 impl ClickFilter {
     /// A filter from the values of a request. Fails with the field to blame.
-    pub fn new(
-        kind: Option<&str>,
-        country: Option<&str>,
-    ) -> Result<Self, (&'static str, Invalid)> {
+    pub fn new(kind: Option<&str>, country: Option<&str>) -> Result<Self, (&'static str, Invalid)> {
         Ok(Self {
-            kind: kind.map(kind_from).transpose().map_err(|error| ("kind", error))?,
-            country: country.map(str::parse).transpose().map_err(|error| ("country", error))?,
+            kind: kind
+                .map(kind_from)
+                .transpose()
+                .map_err(|error| ("kind", error))?,
+            country: country
+                .map(str::parse)
+                .transpose()
+                .map_err(|error| ("country", error))?,
         })
     }
 
     /// Whether a click of this kind and country passes.
     pub fn passes(&self, kind: Kind, country: Option<&str>) -> bool {
         self.kind.is_none_or(|wanted| wanted == kind)
-            && self.country.as_ref().is_none_or(|wanted| country == Some(wanted.0.as_str()))
+            && self
+                .country
+                .as_ref()
+                .is_none_or(|wanted| country == Some(wanted.0.as_str()))
     }
 }
 
 fn kind_from(text: &str) -> Result<Kind, Invalid> {
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-        Invalid::new(format!("a kind is one of `{}`", Kind::ALL.map(Kind::as_str).join("`, `")))
-    })
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| {
+            Invalid::new(format!(
+                "a kind is one of `{}`",
+                Kind::ALL.map(Kind::as_str).join("`, `")
+            ))
+        })
 }
 
 #[cfg(test)]
@@ -76,6 +90,9 @@ mod tests {
     fn what_nobody_can_be_is_refused_with_its_field() {
         assert_eq!(ClickFilter::new(Some("Human"), None).unwrap_err().0, "kind");
         assert_eq!(ClickFilter::new(None, Some("de")).unwrap_err().0, "country");
-        assert_eq!(ClickFilter::new(None, Some("DEU")).unwrap_err().0, "country");
+        assert_eq!(
+            ClickFilter::new(None, Some("DEU")).unwrap_err().0,
+            "country"
+        );
     }
 }

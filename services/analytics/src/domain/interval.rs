@@ -38,9 +38,11 @@ impl Interval {
     /// The start of the bucket that holds `at`. Fails beyond the calendar (year 9999).
     pub(super) fn start_of(self, at: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
         match self {
-            Self::Hour => {
-                at.round(ZonedDateTimeRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc))
-            }
+            Self::Hour => at.round(
+                ZonedDateTimeRound::new()
+                    .smallest(Unit::Hour)
+                    .mode(RoundMode::Trunc),
+            ),
             Self::Day => at.start_of_day(),
             Self::Week => {
                 let monday = i64::from(at.weekday().to_monday_zero_offset());

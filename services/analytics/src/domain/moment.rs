@@ -50,19 +50,32 @@ mod tests {
     fn a_date_is_its_midnight_in_the_zone() {
         let berlin: TimeZone = "Europe/Berlin".parse().unwrap();
         let moment: Moment = "2026-03-29".parse().unwrap();
-        assert_eq!(moment.in_zone(&berlin).unwrap().to_string(), "2026-03-28T23:00:00Z");
+        assert_eq!(
+            moment.in_zone(&berlin).unwrap().to_string(),
+            "2026-03-28T23:00:00Z"
+        );
     }
 
     #[test]
     fn a_time_is_the_same_in_every_zone() {
         let kolkata: TimeZone = "Asia/Kolkata".parse().unwrap();
         let moment: Moment = "2026-03-29T12:00:00+02:00".parse().unwrap();
-        assert_eq!(moment.in_zone(&kolkata).unwrap().to_string(), "2026-03-29T10:00:00Z");
+        assert_eq!(
+            moment.in_zone(&kolkata).unwrap().to_string(),
+            "2026-03-29T10:00:00Z"
+        );
     }
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "today", "2026-13-01", "2026-02-30", "1767225600", "2026-03-29T12:00:00"] {
+        for text in [
+            "",
+            "today",
+            "2026-13-01",
+            "2026-02-30",
+            "1767225600",
+            "2026-03-29T12:00:00",
+        ] {
             assert!(text.parse::<Moment>().is_err(), "{text:?} was taken");
         }
     }

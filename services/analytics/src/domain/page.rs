@@ -30,6 +30,8 @@ impl TryFrom<u32> for Limit {
         if (1..=MAX_LIMIT).contains(&limit) {
             return Ok(Self(limit));
         }
-        Err(Invalid::new(format!("a limit is a number from 1 to {MAX_LIMIT}")))
+        Err(Invalid::new(format!(
+            "a limit is a number from 1 to {MAX_LIMIT}"
+        )))
     }
 }

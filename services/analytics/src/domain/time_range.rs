@@ -28,11 +28,17 @@ impl TimeRange {
         now: Timestamp,
     ) -> Result<Self, (&'static str, Invalid)> {
         let to = match to {
-            Some(to) => to.in_zone(zone).and_then(known).map_err(|error| ("to", error))?,
+            Some(to) => to
+                .in_zone(zone)
+                .and_then(known)
+                .map_err(|error| ("to", error))?,
             None => now,
         };
         let from = match from {
-            Some(from) => from.in_zone(zone).and_then(known).map_err(|error| ("from", error))?,
+            Some(from) => from
+                .in_zone(zone)
+                .and_then(known)
+                .map_err(|error| ("from", error))?,
             None => to
                 .to_zoned_datetime(zone.rules().clone())
                 .checked_sub((DEFAULT_DAYS - 1).days())
@@ -59,11 +65,19 @@ impl TimeRange {
 
 fn known(at: Timestamp) -> Result<Timestamp, Invalid> {
     let year = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).year();
-    if YEARS.contains(&year) { Ok(at) } else { Err(out_of_years()) }
+    if YEARS.contains(&year) {
+        Ok(at)
+    } else {
+        Err(out_of_years())
+    }
 }
 
 fn out_of_years() -> Invalid {
-    Invalid::new(format!("a time lies in the years {} to {}", YEARS.start, YEARS.end - 1))
+    Invalid::new(format!(
+        "a time lies in the years {} to {}",
+        YEARS.start,
+        YEARS.end - 1
+    ))
 }
 
 #[cfg(test)]
@@ -97,8 +111,14 @@ mod tests {
 
     #[test]
     fn the_field_to_blame_is_named() {
-        assert_eq!(range(Some("2026-01-02"), Some("2026-01-01"), "UTC"), Err("from"));
-        assert_eq!(range(Some("2026-01-01"), Some("2026-01-01"), "UTC"), Err("from"));
+        assert_eq!(
+            range(Some("2026-01-02"), Some("2026-01-01"), "UTC"),
+            Err("from")
+        );
+        assert_eq!(
+            range(Some("2026-01-01"), Some("2026-01-01"), "UTC"),
+            Err("from")
+        );
         assert_eq!(range(Some("1999-12-31"), None, "UTC"), Err("from"));
         assert_eq!(range(None, Some("2200-01-01"), "UTC"), Err("to"));
         assert_eq!(range(Some("2027-01-01"), None, "UTC"), Err("from"));

@@ -28,7 +28,10 @@ impl TimeZone {
 
 impl Default for TimeZone {
     fn default() -> Self {
-        Self { name: "UTC".to_owned(), rules: tz::TimeZone::UTC }
+        Self {
+            name: "UTC".to_owned(),
+            rules: tz::TimeZone::UTC,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! One set, one transaction: counters, numbers, gaps and position.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -9,7 +8,6 @@ use uuid::Uuid;
 use super::ledger::Ledger;
 use super::set::{Counted, Message, Set};
 use super::sums::Sums;
-use crate::live::LiveClick;
 use crate::store::{Error, accounts, counters, ledgers, position};
 
 /// What became of a set.
@@ -25,23 +23,17 @@ pub struct Outcome {
     pub missing: Option<u64>,
     /// Messages missed over all times, if that changed.
     pub missed: Option<u64>,
-    /// The counted clicks, if somebody watches.
-    pub live: Vec<LiveClick>,
+    /// The counted clicks: index of the message in the set, index of the click in the message.
+    pub counted: Vec<(usize, usize)>,
 }
 
 /// Applies a set inside the transaction `tx`.
-pub fn apply(
-    tx: &Connection,
-    stream: &str,
-    set: &Set,
-    now_ms: i64,
-    is_watched: bool,
-) -> Result<Outcome, Error> {
+pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Outcome, Error> {
     let mut outcome = Outcome::default();
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
     let mut owners: HashMap<Uuid, bool> = HashMap::new();
     let mut sums = Sums::default();
-    for message in &set.messages {
+    for (at, message) in set.messages.iter().enumerate() {
         let ledger = match spools.entry(message.spool) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -68,9 +60,7 @@ pub fn apply(
             }
             sums.add(counted);
             outcome.applied += 1;
-            if is_watched {
-                outcome.live.push(live(message.sequence, index, counted));
-            }
+            outcome.counted.push((at, index));
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
@@ -105,16 +95,6 @@ fn admitted<'a>(
             let index = usize::try_from(number - first).ok()?;
             clicks.get(index).map(|click| (index, click))
         })
-}
-
-fn live(sequence: u64, index: usize, counted: &Counted) -> LiveClick {
-    LiveClick {
-        sequence,
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        kind: counted.kind,
-        agent: counted.agent.clone(),
-        click: Arc::new(counted.click.clone()),
-    }
 }
 
 #[cfg(test)]

@@ -185,7 +185,10 @@ pub struct BreakdownItem {
 
 impl From<BreakdownRow> for BreakdownItem {
     fn from(row: BreakdownRow) -> Self {
-        Self { value: row.value, clicks: row.clicks }
+        Self {
+            value: row.value,
+            clicks: row.clicks,
+        }
     }
 }
 

@@ -46,8 +46,9 @@ pub async fn breakdown(
     extract::Query(query): extract::Query<PageQuery>,
 ) -> Result<Json<LinkBreakdown>, Problem> {
     let code = code_in_path(&code)?;
-    let dimension: Dimension =
-        dimension.parse().map_err(|reason| Problem::not_found(format!("{reason}")))?;
+    let dimension: Dimension = dimension
+        .parse()
+        .map_err(|reason| Problem::not_found(format!("{reason}")))?;
     let limit = query::limit(query.limit)?.get();
     let cursor = query::optional::<BreakdownCursor>("cursor", query.cursor.as_deref())?;
     let mut rows = app
@@ -55,15 +56,28 @@ pub async fn breakdown(
         .read(move |c| {
             let link = reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
             // One more than the page holds tells whether there is another page.
-            Ok::<_, Error>(reports::breakdown(c, link.id, dimension, cursor.as_ref(), limit + 1)?)
+            Ok::<_, Error>(reports::breakdown(
+                c,
+                link.id,
+                dimension,
+                cursor.as_ref(),
+                limit + 1,
+            )?)
         })
         .await?;
     let is_last = rows.len() <= limit;
     rows.truncate(limit);
-    let next_cursor = rows
-        .last()
-        .filter(|_| !is_last)
-        .map(|row| BreakdownCursor { clicks: row.clicks, value: row.value.clone() }.encode());
+    let next_cursor = rows.last().filter(|_| !is_last).map(|row| {
+        BreakdownCursor {
+            clicks: row.clicks,
+            value: row.value.clone(),
+        }
+        .encode()
+    });
     let items = rows.into_iter().map(BreakdownItem::from).collect();
-    Ok(Json(LinkBreakdown { dimension, items, next_cursor }))
+    Ok(Json(LinkBreakdown {
+        dimension,
+        items,
+        next_cursor,
+    }))
 }

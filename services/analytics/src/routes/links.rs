@@ -39,25 +39,37 @@ pub async fn list(
     if let Some(codes) = query::optional::<Codes>("codes", query.codes.as_deref())? {
         if query.limit.is_some() || query.cursor.is_some() {
             let reason = Invalid::new("can't be used together with limit or cursor");
-            return Err(Error::Invalid { field: "codes", reason });
+            return Err(Error::Invalid {
+                field: "codes",
+                reason,
+            });
         }
-        let rows =
-            app.database.read(move |c| Ok::<_, Error>(reports::totals_of(c, owner, &codes)?)).await?;
+        let rows = app
+            .database
+            .read(move |c| Ok::<_, Error>(reports::totals_of(c, owner, &codes)?))
+            .await?;
         let items = rows.into_iter().map(LinkTotals::from).collect();
-        return Ok(Json(LinkTotalsPage { items, next_cursor: None }));
+        return Ok(Json(LinkTotalsPage {
+            items,
+            next_cursor: None,
+        }));
     }
     let limit = query::limit(query.limit)?.get();
     let cursor = query::optional::<LinksCursor>("cursor", query.cursor.as_deref())?;
     let after = cursor.map(|cursor| cursor.link_id);
     // One more than the page holds tells whether there is another page.
-    let mut rows =
-        app.database.read(move |c| Ok::<_, Error>(reports::links(c, owner, after, limit + 1)?)).await?;
+    let mut rows = app
+        .database
+        .read(move |c| Ok::<_, Error>(reports::links(c, owner, after, limit + 1)?))
+        .await?;
     let is_last = rows.len() <= limit;
     rows.truncate(limit);
-    let next_cursor = rows
-        .last()
-        .filter(|_| !is_last)
-        .map(|row| LinksCursor { link_id: row.link_id }.encode());
+    let next_cursor = rows.last().filter(|_| !is_last).map(|row| {
+        LinksCursor {
+            link_id: row.link_id,
+        }
+        .encode()
+    });
     let items = rows.into_iter().map(LinkTotals::from).collect();
     Ok(Json(LinkTotalsPage { items, next_cursor }))
 }

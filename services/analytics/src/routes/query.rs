@@ -21,7 +21,12 @@ pub struct SeriesQuery {
     pub to: Option<String>,
     /// The width of a bucket: `hour`, `day`, `week` (from Monday) or `month`. There are at most
     /// 1,500 buckets.
-    #[param(nullable = false, default = "day", example = "day", pattern = "^(hour|day|week|month)$")]
+    #[param(
+        nullable = false,
+        default = "day",
+        example = "day",
+        pattern = "^(hour|day|week|month)$"
+    )]
     pub interval: Option<String>,
     /// By whose clock and calendar: the name of a time zone in the IANA database.
     #[param(nullable = false, default = "UTC", example = "Europe/Berlin")]
@@ -34,7 +39,13 @@ pub struct SeriesQuery {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many entries the page holds at most.
-    #[param(nullable = false, minimum = 1, maximum = 100, default = 20, example = 20)]
+    #[param(
+        nullable = false,
+        minimum = 1,
+        maximum = 100,
+        default = 20,
+        example = 20
+    )]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     #[param(nullable = false)]
@@ -50,7 +61,13 @@ pub struct LinksQuery {
     #[param(nullable = false, example = "docs,spring-sale")]
     pub codes: Option<String>,
     /// How many links the page holds at most; not together with `codes`.
-    #[param(nullable = false, minimum = 1, maximum = 100, default = 20, example = 20)]
+    #[param(
+        nullable = false,
+        minimum = 1,
+        maximum = 100,
+        default = 20,
+        example = 20
+    )]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before; not together with `codes`.
     #[param(nullable = false)]
@@ -63,7 +80,11 @@ pub struct LinksQuery {
 #[into_params(parameter_in = Query)]
 pub struct StreamQuery {
     /// Only clicks of this kind.
-    #[param(nullable = false, example = "human", pattern = "^(human|bot|preview|prefetch|head)$")]
+    #[param(
+        nullable = false,
+        example = "human",
+        pattern = "^(human|bot|preview|prefetch|head)$"
+    )]
     pub kind: Option<String>,
     /// Only clicks from this country (ISO 3166-1 alpha-2).
     #[param(nullable = false, example = "DE", pattern = "^[A-Z]{2}$")]
@@ -79,7 +100,10 @@ pub struct StreamQuery {
 
 /// The limit of a page.
 pub fn limit(number: Option<u32>) -> Result<Limit, Error> {
-    let limit = number.map(Limit::try_from).transpose().map_err(|reason| ("limit", reason))?;
+    let limit = number
+        .map(Limit::try_from)
+        .transpose()
+        .map_err(|reason| ("limit", reason))?;
     Ok(limit.unwrap_or_default())
 }
 
@@ -88,5 +112,8 @@ pub fn optional<T>(name: &'static str, text: Option<&str>) -> Result<Option<T>, 
 where
     T: std::str::FromStr<Err = Invalid>,
 {
-    Ok(text.map(str::parse).transpose().map_err(|reason| (name, reason))?)
+    Ok(text
+        .map(str::parse)
+        .transpose()
+        .map_err(|reason| (name, reason))?)
 }

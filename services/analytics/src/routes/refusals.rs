@@ -5,7 +5,10 @@ use utoipa::IntoResponses;
 
 /// Refusals of every operation.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
 pub enum Refusals {
     /// No access token, or one that is not valid (any more).
     #[response(status = 401, content_type = "application/problem+json",
@@ -33,7 +36,10 @@ pub enum Refusals {
 
 /// Refusals of an operation that names one link.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
 pub enum NoSuchLink {
     /// There is no such link, or it is not yours.
     #[response(status = 404, content_type = "application/problem+json",
@@ -46,7 +52,10 @@ pub enum NoSuchLink {
 
 /// Refusals of an operation with parameters.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
 pub enum BadQuery {
     /// A parameter is not what it must be, or is not known; `errors` names it.
     #[response(status = 422, content_type = "application/problem+json",
@@ -60,7 +69,10 @@ pub enum BadQuery {
 
 /// Refusals of an operation of which nobody may have too many.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made: handlers answer with Problem")]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
 pub enum TooMany {
     /// You have as many at once as an account can have; `Retry-After` says when to try again.
     #[response(status = 429, content_type = "application/problem+json",

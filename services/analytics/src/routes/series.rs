@@ -57,8 +57,16 @@ pub async fn series(
             let link = reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
             let counts = reports::series(c, link.id, &buckets)?;
             let items = buckets.iter().zip(counts);
-            Ok::<_, Error>(items.map(|(bucket, counts)| SeriesItem::new(bucket, counts)).collect())
+            Ok::<_, Error>(
+                items
+                    .map(|(bucket, counts)| SeriesItem::new(bucket, counts))
+                    .collect(),
+            )
         })
         .await?;
-    Ok(Json(ClickSeries { interval, timezone: zone.name().to_owned(), items }))
+    Ok(Json(ClickSeries {
+        interval,
+        timezone: zone.name().to_owned(),
+        items,
+    }))
 }

@@ -1,8 +1,8 @@
 //! Live streams: one event for each click.
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
 use axum::http::HeaderName;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response, Sse};
 use chassis::caller::Caller;
 use chassis::extract;
@@ -35,15 +35,22 @@ impl FromRequestParts<AppState> for Viewer {
         let extract::Query(query) =
             extract::Query::<StreamQuery>::from_request_parts(parts, app).await?;
         let user_id = match &query.ticket {
-            Some(ticket) => {
-                app.streams.tickets.redeem(ticket, app.clock.now()).ok_or(Error::BadTicket)?
-            }
+            Some(ticket) => app
+                .streams
+                .tickets
+                .redeem(ticket, app.clock.now())
+                .ok_or(Error::BadTicket)?,
             None => Caller::from_request_parts(parts, app).await?.user_id,
         };
         let filter = ClickFilter::new(query.kind.as_deref(), query.country.as_deref());
         // A header that is no text is no id either. An empty one says what its absence says.
-        let header = parts.headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or("?"));
-        let id = header.or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
+        let header = parts
+            .headers
+            .get(LAST_EVENT_ID)
+            .map(|id| id.to_str().unwrap_or("?"));
+        let id = header
+            .or(query.last_event_id.as_deref())
+            .filter(|id| !id.is_empty());
         Ok(Self {
             user_id,
             filter: filter.map_err(Error::from)?,
@@ -125,9 +132,18 @@ pub async fn one(
 }
 
 async fn watch(app: AppState, viewer: Viewer, link_id: Option<Uuid>) -> Result<Response, Error> {
-    let Viewer { user_id, filter, last_event_id } = viewer;
+    let Viewer {
+        user_id,
+        filter,
+        last_event_id,
+    } = viewer;
     let slot = app.streams.enter(user_id)?;
-    let watch = Watch { owner: user_id, link_id, filter, last_event_id };
+    let watch = Watch {
+        owner: user_id,
+        link_id,
+        filter,
+        last_event_id,
+    };
     let events = streams::open(app, watch, slot).await?;
     // nginx would hold events back until a buffer is full.
     Ok(([("x-accel-buffering", "no")], Sse::new(events)).into_response())

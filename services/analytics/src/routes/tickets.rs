@@ -32,12 +32,23 @@ use crate::streams::TICKET_LIFETIME;
 pub async fn issue(
     State(app): State<AppState>,
     caller: Caller,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<StreamTicket>), Error> {
+) -> Result<
+    (
+        StatusCode,
+        [(HeaderName, &'static str); 1],
+        Json<StreamTicket>,
+    ),
+    Error,
+> {
     let ticket = app.streams.tickets.issue(caller.user_id, app.clock.now())?;
     let body = StreamTicket {
         ticket: ticket.secret,
         expires_at: ticket.expires_at,
         expires_in: TICKET_LIFETIME.as_secs(),
     };
-    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body)))
+    Ok((
+        StatusCode::CREATED,
+        [(CACHE_CONTROL, "no-store")],
+        Json(body),
+    ))
 }

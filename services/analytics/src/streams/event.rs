@@ -119,10 +119,19 @@ impl End {
             Self::Renew => "sign in again; resume with the last event's id",
             Self::Fault | Self::Gone => "a fault on our side; resume a little later",
         };
-        json("end", &Reason { reason: self.reason(), message })
+        json(
+            "end",
+            &Reason {
+                reason: self.reason(),
+                message,
+            },
+        )
     }
 }
 
 fn json(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).json_data(data).expect("plain data always encodes")
+    Event::default()
+        .event(name)
+        .json_data(data)
+        .expect("plain data always encodes")
 }

@@ -75,7 +75,12 @@ pub async fn open(
     let (to, events) = mpsc::channel(BUFFER);
     let (ended, end) = oneshot::channel();
     let place = watch.last_event_id.unwrap_or(EventId::end_of(applied));
-    let producer = Producer { app, watch, place, to };
+    let producer = Producer {
+        app,
+        watch,
+        place,
+        to,
+    };
     let closed = slot.closed();
     tokio::spawn(async move {
         let end = producer.run(closed.cancelled()).await;
@@ -83,13 +88,16 @@ pub async fn open(
         // The client may be gone.
         let _ = ended.send(end);
     });
-    Ok(stream::unfold((events, Some(end), slot), |(mut events, mut end, slot)| async move {
-        let event = match events.recv().await {
-            Some(event) => event,
-            None => end.take()?.await.unwrap_or(End::Fault).event(),
-        };
-        Some((Ok(event), (events, end, slot)))
-    }))
+    Ok(stream::unfold(
+        (events, Some(end), slot),
+        |(mut events, mut end, slot)| async move {
+            let event = match events.recv().await {
+                Some(event) => event,
+                None => end.take()?.await.unwrap_or(End::Fault).event(),
+            };
+            Some((Ok(event), (events, end, slot)))
+        },
+    ))
 }
 
 struct Producer {
@@ -156,7 +164,11 @@ impl Producer {
                     let first_sequence = self.place.sequence;
                     self.place = EventId::end_of(applied);
                     let message = "this id is from another stream: some clicks may be missing here";
-                    let gap = Gap { first_sequence, last_sequence: None, message };
+                    let gap = Gap {
+                        first_sequence,
+                        last_sequence: None,
+                        message,
+                    };
                     self.send(gap.event(self.place)).await?;
                 }
                 Err(error) => self.wait(&mut backoff, &error).await?,
@@ -217,9 +229,16 @@ impl Producer {
 
     async fn show_message(&mut self, message: &StoredMessage) -> Result<(), End> {
         // What can't be read was not counted either.
-        if let Ok(Message { clicks: Some(clicks), .. }) = set::read(message, &self.app.rules) {
+        if let Ok(Message {
+            clicks: Some(clicks),
+            ..
+        }) = set::read(message, &self.app.rules)
+        {
             for (index, Counted { click, kind, agent }) in (0..).zip(&clicks) {
-                let id = EventId { sequence: message.sequence, index };
+                let id = EventId {
+                    sequence: message.sequence,
+                    index,
+                };
                 if id > self.place && self.is_wanted(click) {
                     self.show(id, click, *kind, agent).await?;
                 }
@@ -245,7 +264,13 @@ impl Producer {
                 received = timeout(KEEP_ALIVE, live.recv()) => received,
             };
             match received {
-                Ok(Ok(LiveClick { sequence, index, kind, agent, click })) => {
+                Ok(Ok(LiveClick {
+                    sequence,
+                    index,
+                    kind,
+                    agent,
+                    click,
+                })) => {
                     let id = EventId { sequence, index };
                     if id > self.place {
                         if self.is_wanted(&click) {
@@ -263,14 +288,18 @@ impl Producer {
 
     fn is_wanted(&self, click: &Click) -> bool {
         click.owner_id == self.watch.owner
-            && self.watch.link_id.is_none_or(|link_id| click.link_id == link_id)
+            && self
+                .watch
+                .link_id
+                .is_none_or(|link_id| click.link_id == link_id)
     }
 
     async fn show(&self, id: EventId, click: &Click, kind: Kind, agent: &Agent) -> Result<(), End> {
         if !self.watch.filter.passes(kind, click.country.as_deref()) {
             return Ok(());
         }
-        self.send(ClickEvent::new(click, kind, agent).event(id)).await
+        self.send(ClickEvent::new(click, kind, agent).event(id))
+            .await
     }
 
     /// Says that the messages up to `last` are not there any more, and goes on behind them.
@@ -278,14 +307,22 @@ impl Producer {
         let first_sequence = self.next_sequence();
         self.place = EventId::end_of(last);
         let message = "clicks this old are no longer in the stream; the statistics hold them";
-        let gap = Gap { first_sequence, last_sequence: Some(last), message };
+        let gap = Gap {
+            first_sequence,
+            last_sequence: Some(last),
+            message,
+        };
         self.send(gap.event(self.place)).await
     }
 
     /// The first message of which something may not have been shown.
     fn next_sequence(&self) -> u64 {
         let EventId { sequence, .. } = self.place;
-        if self.place.is_end() { sequence.saturating_add(1) } else { sequence }
+        if self.place.is_end() {
+            sequence.saturating_add(1)
+        } else {
+            sequence
+        }
     }
 
     async fn applied(&self) -> Result<u64, End> {
@@ -295,7 +332,10 @@ impl Producer {
             .read(|connection| Ok::<_, Error>(reports::applied_sequence(connection)?))
             .await;
         applied.map_err(|error| {
-            tracing::error!(error = error.to_string(), "a live stream can't read the position");
+            tracing::error!(
+                error = error.to_string(),
+                "a live stream can't read the position"
+            );
             End::Fault
         })
     }
@@ -310,7 +350,9 @@ impl Producer {
 
     /// Also moves the client's id on, so that it resumes near the end of the stream.
     async fn keep_alive(&self) -> Result<(), End> {
-        let event = Event::default().id(self.place.to_string()).comment("keep-alive");
+        let event = Event::default()
+            .id(self.place.to_string())
+            .comment("keep-alive");
         self.send(event).await
     }
 

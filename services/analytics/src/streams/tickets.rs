@@ -39,14 +39,28 @@ impl Tickets {
     pub fn issue(&self, user_id: Uuid, now: Timestamp) -> Result<Ticket, Error> {
         let mut tickets = self.lock();
         tickets.retain(|_, holder| holder.expires_at > now);
-        let own = tickets.values().filter(|holder| holder.user_id == user_id).count();
+        let own = tickets
+            .values()
+            .filter(|holder| holder.user_id == user_id)
+            .count();
         if own >= MAX_PER_ACCOUNT || tickets.len() >= MAX_IN_ALL {
-            return Err(Error::TooMany { retry_after: LIFETIME.unsigned_abs() });
+            return Err(Error::TooMany {
+                retry_after: LIFETIME.unsigned_abs(),
+            });
         }
         let secret = Uuid::new_v4();
         let expires_at = now + LIFETIME;
-        tickets.insert(secret, Holder { user_id, expires_at });
-        Ok(Ticket { secret: secret.simple().to_string(), expires_at })
+        tickets.insert(
+            secret,
+            Holder {
+                user_id,
+                expires_at,
+            },
+        );
+        Ok(Ticket {
+            secret: secret.simple().to_string(),
+            expires_at,
+        })
     }
 
     /// Takes a ticket: whose it is. It is gone then, also if it was too old.

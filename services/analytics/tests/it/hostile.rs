@@ -1,5 +1,10 @@
 //! Whatever is sent is answered with a problem.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
+
 use chassis::testing::Forged;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -20,7 +25,11 @@ const PATHS: [&str; 8] = [
 async fn refused(app: &TestApp, user: &User, path: &str, expected: StatusCode) -> Value {
     let response = app.request(user, path).send().await.unwrap();
     assert_eq!(response.status(), expected, "{path}");
-    assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+    let media_type = response
+        .headers()
+        .get("content-type")
+        .map(|it| it.to_str().unwrap());
+    assert_eq!(media_type, Some("application/problem+json"), "{path}");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["status"], expected.as_u16(), "{path}");
     body
@@ -30,12 +39,17 @@ async fn refused(app: &TestApp, user: &User, path: &str, expected: StatusCode) -
 async fn tokens_that_are_no_good_open_nothing() {
     let app = TestApp::start().await;
     let alice = app.user();
-    app.spool().publish(vec![Link::new(&alice, "docs").click(NOW)]).await;
+    app.spool()
+        .publish(vec![Link::new(&alice, "docs").click(NOW)])
+        .await;
     app.counted(&alice, 1).await;
     let mut tokens = vec![String::new(), "x".into(), "a.b.c".into(), "é".repeat(3)];
     tokens.extend(Forged::ALL.map(|how| app.issuer.forged(alice.id, how)));
     for token in tokens {
-        let nobody = User { token, ..alice.clone() };
+        let nobody = User {
+            token,
+            ..alice.clone()
+        };
         for path in PATHS {
             let response = app.request(&nobody, path).send().await.unwrap();
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
@@ -51,7 +65,9 @@ async fn tokens_that_are_no_good_open_nothing() {
 async fn parameters_that_make_no_sense_are_named() {
     let app = TestApp::start().await;
     let alice = app.user();
-    app.spool().publish(vec![Link::new(&alice, "docs").click(NOW)]).await;
+    app.spool()
+        .publish(vec![Link::new(&alice, "docs").click(NOW)])
+        .await;
     app.counted(&alice, 1).await;
     let many = vec!["a"; 101].join(",");
     let codes = format!("/links?codes={many}");
@@ -70,7 +86,10 @@ async fn parameters_that_make_no_sense_are_named() {
         ("/links?codes=a&limit=2", "codes"),
         (&codes, "codes"),
         ("/links/docs/series?interval=minute", "interval"),
-        ("/links/docs/series?interval=hour&from=2000-01-01", "interval"),
+        (
+            "/links/docs/series?interval=hour&from=2000-01-01",
+            "interval",
+        ),
         ("/links/docs/series?from=yesterday", "from"),
         ("/links/docs/series?from=-009999-01-01T00:00:00Z", "from"),
         ("/links/docs/series?to=9999-12-31T23:59:59Z", "to"),
@@ -79,11 +98,17 @@ async fn parameters_that_make_no_sense_are_named() {
         ("/links/docs/series?timezone=../../etc/passwd", "timezone"),
         ("/links/docs/series?form=2025-01-01", "query"),
         ("/links/docs/breakdown/referrer?cursor=LTE6YQ", "cursor"),
-        ("/links/docs/breakdown/referrer?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk6YQ", "cursor"),
+        (
+            "/links/docs/breakdown/referrer?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk6YQ",
+            "cursor",
+        ),
         ("/stream?kind=robot", "kind"),
         ("/stream?country=germany", "country"),
         ("/stream?last_event_id=1", "last_event_id"),
-        ("/stream?last_event_id=18446744073709551616-0", "last_event_id"),
+        (
+            "/stream?last_event_id=18446744073709551616-0",
+            "last_event_id",
+        ),
         ("/links/docs/stream?kind=", "kind"),
     ] {
         let body = refused(&app, &alice, path, StatusCode::UNPROCESSABLE_ENTITY).await;
@@ -95,7 +120,9 @@ async fn parameters_that_make_no_sense_are_named() {
 async fn paths_that_lead_nowhere_are_not_found() {
     let app = TestApp::start().await;
     let alice = app.user();
-    app.spool().publish(vec![Link::new(&alice, "docs").click(NOW)]).await;
+    app.spool()
+        .publish(vec![Link::new(&alice, "docs").click(NOW)])
+        .await;
     app.counted(&alice, 1).await;
     let long = format!("/links/{}", "a".repeat(65));
     for path in [
@@ -122,10 +149,17 @@ async fn paths_that_lead_nowhere_are_not_found() {
         (Method::PUT, "/stream"),
     ] {
         let url = format!("{}/analytics{path}", app.running.url);
-        let request = app.running.client().request(method, url).bearer_auth(&alice.token);
+        let request = app
+            .running
+            .client()
+            .request(method, url)
+            .bearer_auth(&alice.token);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
     }
 }
 
@@ -139,7 +173,11 @@ async fn a_last_event_id_of_any_bytes_breaks_nothing() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     // An id that can be, however far, is answered.
-    for id in ["0-0", "18446744073709551615-4294967295", "18446744073709551615-0"] {
+    for id in [
+        "0-0",
+        "18446744073709551615-4294967295",
+        "18446744073709551615-0",
+    ] {
         let mut stream = app.watch(&alice, "/stream", Some(id)).await.opened().await;
         if id != "0-0" {
             assert_eq!(stream.next().await.unwrap().name, "gap", "{id}");
@@ -156,16 +194,29 @@ fn every_operation_is_described() {
     for (path, item) in paths {
         assert!(path.starts_with("/analytics/"), "{path}");
         for operation in item.as_object().unwrap().values() {
-            assert!(operation["description"].is_string(), "{path} has no description");
-            assert!(operation["responses"]["401"].is_object(), "{path} does not say 401");
+            assert!(
+                operation["description"].is_string(),
+                "{path} has no description"
+            );
+            assert!(
+                operation["responses"]["401"].is_object(),
+                "{path} does not say 401"
+            );
             if path.contains('{') {
-                assert!(operation["responses"]["404"].is_object(), "{path} does not say 404");
+                assert!(
+                    operation["responses"]["404"].is_object(),
+                    "{path} does not say 404"
+                );
             }
             let takes = |place: &str| {
                 let parameters = operation["parameters"].as_array();
                 parameters.is_some_and(|all| all.iter().any(|one| one["in"] == place))
             };
-            assert_eq!(takes("query"), operation["responses"]["422"].is_object(), "{path}");
+            assert_eq!(
+                takes("query"),
+                operation["responses"]["422"].is_object(),
+                "{path}"
+            );
         }
     }
     let schemas = document["components"]["schemas"].as_object().unwrap();

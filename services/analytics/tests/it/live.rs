@@ -1,5 +1,10 @@
 //! Who may watch, how many, how slowly, and until when.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
+
 use chassis::testing::eventually;
 use events::{AccountClosed, streams, subjects};
 use jiff::SignedDuration;
@@ -16,9 +21,18 @@ async fn with_ticket(app: &TestApp, ticket: &str) -> reqwest::Response {
 async fn close(app: &TestApp, user: &User) {
     let bus = app.running.bus();
     bus.declare(&streams::ACCOUNTS).await.unwrap();
-    let payload = AccountClosed { user_id: user.id, at_ms: app.clock.now_ms() }.encode();
+    let payload = AccountClosed {
+        user_id: user.id,
+        at_ms: app.clock.now_ms(),
+    }
+    .encode();
     let subject = subjects::account_closed(user.id);
-    bus.jetstream().publish(subject, payload.into()).await.unwrap().await.unwrap();
+    bus.jetstream()
+        .publish(subject, payload.into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -75,12 +89,20 @@ async fn a_stream_ends_with_its_account() {
     let ticket = app.ticket(&alice).await;
     close(&app, &alice).await;
     let end = stream.next().await.unwrap();
-    assert_eq!((end.name.as_str(), &end.data["reason"]), ("end", &"account_closed".into()));
+    assert_eq!(
+        (end.name.as_str(), &end.data["reason"]),
+        ("end", &"account_closed".into())
+    );
     assert_eq!(stream.next().await, None);
-    assert_eq!(with_ticket(&app, &ticket).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        with_ticket(&app, &ticket).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
     let again = app.request(&alice, "/stream").send().await.unwrap();
     assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
-    app.spool().publish(Link::new(&bob, "news").numbered(0..1)).await;
+    app.spool()
+        .publish(Link::new(&bob, "news").numbered(0..1))
+        .await;
     assert_eq!(others.numbers(1).await, [0]);
 }
 
@@ -90,8 +112,11 @@ async fn a_stream_ends_when_the_service_stops() {
     let alice = app.user();
     let mut stream = app.watch(&alice, "/stream", None).await;
     let TestApp { running, .. } = app;
-    let (_, end) = tokio::join!(running.stop(), async { stream.next().await.unwrap() });
-    assert_eq!((end.name.as_str(), &end.data["reason"]), ("end", &"shutdown".into()));
+    let ((), end) = tokio::join!(running.stop(), async { stream.next().await.unwrap() });
+    assert_eq!(
+        (end.name.as_str(), &end.data["reason"]),
+        ("end", &"shutdown".into())
+    );
     assert_eq!(stream.next().await, None);
 }
 
@@ -106,11 +131,22 @@ async fn a_reader_that_does_not_read_is_told_so_and_can_go_on() {
     let mut spool = app.spool();
     // More than what the connection itself holds.
     for batch in 0..BATCHES {
-        spool.publish(link.numbered(batch * SIZE..(batch + 1) * SIZE)).await;
+        spool
+            .publish(link.numbered(batch * SIZE..(batch + 1) * SIZE))
+            .await;
     }
     eventually(|| async {
         let metrics = format!("{}/metrics", app.running.admin_url);
-        let text = app.running.client().get(metrics).send().await.unwrap().text().await.unwrap();
+        let text = app
+            .running
+            .client()
+            .get(metrics)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         text.contains("reason=\"too_slow\"").then_some(())
     })
     .await;
@@ -129,4 +165,33 @@ async fn a_reader_that_does_not_read_is_told_so_and_can_go_on() {
     let mut stream = app.watch(&alice, "/stream", last.as_deref()).await;
     seen.extend(stream.numbers(BATCHES * SIZE - seen.len()).await);
     assert_eq!(seen, (0..BATCHES * SIZE).collect::<Vec<_>>());
+}
+struct Printer;
+struct V(String);
+impl tracing::field::Visit for V {
+    fn record_debug(&mut self, f: &tracing::field::Field, v: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!(" {}={:?}", f.name(), v));
+    }
+}
+impl tracing::Subscriber for Printer {
+    fn enabled(&self, m: &tracing::Metadata<'_>) -> bool { *m.level() <= tracing::Level::INFO }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id { tracing::span::Id::from_u64(1) }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, e: &tracing::Event<'_>) { let mut v = V(String::new()); e.record(&mut v); println!("LOG {}{}", e.metadata().target(), v.0); }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+#[tokio::test]
+async fn aaa_log() { 
+    tracing::subscriber::set_global_default(Printer).unwrap();
+    for _ in 0..12 {
+    let app = TestApp::start().await;
+    let alice = app.user();
+    let mut stream = app.watch(&alice, "/stream", None).await;
+    let TestApp { running, .. } = app;
+    println!("LOG stopping");
+    let ((), end) = tokio::join!(running.stop(), async { stream.next().await.unwrap() });
+    assert_eq!((end.name.as_str(), &end.data["reason"]), ("end", &"shutdown".into()));
+    }
 }

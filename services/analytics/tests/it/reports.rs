@@ -1,5 +1,10 @@
 //! What the statistics say.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
+
 use events::{Click, Hints, LinkRecord, LinkState, streams, subjects};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -8,11 +13,21 @@ use crate::feeder::CURL;
 use crate::support::{Link, NOW, TestApp, at};
 
 fn clicks(series: &Value) -> Vec<u64> {
-    series["items"].as_array().unwrap().iter().map(|item| item["clicks"].as_u64().unwrap()).collect()
+    series["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["clicks"].as_u64().unwrap())
+        .collect()
 }
 
 fn codes(page: &Value) -> Vec<&str> {
-    page["items"].as_array().unwrap().iter().map(|item| item["code"].as_str().unwrap()).collect()
+    page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["code"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -24,12 +39,21 @@ async fn totals_tell_people_from_bots() {
     app.spool()
         .publish(vec![
             day(1),
-            Click { visitor: 2, ..day(1) },
+            Click {
+                visitor: 2,
+                ..day(1)
+            },
             day(1),
             // On another day nobody is recognised.
             day(2),
-            Click { user_agent: CURL.into(), ..day(3) },
-            Click { hints: Hints::HEAD, ..day(4) },
+            Click {
+                user_agent: CURL.into(),
+                ..day(3)
+            },
+            Click {
+                hints: Hints::HEAD,
+                ..day(4)
+            },
         ])
         .await;
     app.counted(&alice, 5).await;
@@ -72,7 +96,9 @@ async fn days_follow_the_clock_of_the_time_zone() {
         "2025-07-01T18:30:00Z",
         "2025-07-01T18:44:59Z",
     ];
-    app.spool().publish(times.map(|time| link.click(time)).to_vec()).await;
+    app.spool()
+        .publish(times.map(|time| link.click(time)).to_vec())
+        .await;
     app.counted(&alice, 7).await;
 
     let path = "/links/docs/series?from=2025-03-29&to=2025-04-01&timezone=Europe/Berlin";
@@ -103,7 +129,10 @@ async fn days_follow_the_clock_of_the_time_zone() {
     assert_eq!(hours["items"].as_array().unwrap().len(), 23);
 
     let path = "/links/docs/series?from=2025-01-01&to=2026-01-01&interval=month";
-    assert_eq!(clicks(&app.ok(&alice, path).await), [0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        clicks(&app.ok(&alice, path).await),
+        [0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0]
+    );
     let path = "/links/docs/series?from=2025-03-24&to=2025-04-07&interval=week";
     assert_eq!(clicks(&app.ok(&alice, path).await), [4, 0]);
 }
@@ -113,7 +142,10 @@ async fn a_series_shows_the_last_thirty_days_and_visitors_by_day() {
     let app = TestApp::start().await;
     let alice = app.user();
     let link = Link::new(&alice, "docs");
-    let visit = |time: &str, visitor| Click { visitor, ..link.click(time) };
+    let visit = |time: &str, visitor| Click {
+        visitor,
+        ..link.click(time)
+    };
     app.spool()
         .publish(vec![
             visit("2025-10-25T23:59:59Z", 1),
@@ -133,7 +165,9 @@ async fn a_series_shows_the_last_thirty_days_and_visitors_by_day() {
     assert_eq!(items[29]["clicks"], 3);
     assert_eq!(items[29]["visitors"], 2);
     assert_eq!(clicks(&series).iter().sum::<u64>(), 4);
-    let hours = app.ok(&alice, "/links/docs/series?interval=hour&from=2025-11-24").await;
+    let hours = app
+        .ok(&alice, "/links/docs/series?interval=hour&from=2025-11-24")
+        .await;
     assert_eq!(clicks(&hours), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
     assert_eq!(hours["items"][11]["visitors"], Value::Null);
 }
@@ -143,7 +177,10 @@ async fn a_breakdown_is_read_page_by_page() {
     let app = TestApp::start().await;
     let alice = app.user();
     let link = Link::new(&alice, "docs");
-    let from = |referrer: &str| Click { referrer: referrer.into(), ..link.click(NOW) };
+    let from = |referrer: &str| Click {
+        referrer: referrer.into(),
+        ..link.click(NOW)
+    };
     let referrers = ["b", "a", "c", "c", "", "", "", "d:e", "a", "é"];
     app.spool().publish(referrers.map(from).to_vec()).await;
     app.counted(&alice, 10).await;
@@ -153,7 +190,9 @@ async fn a_breakdown_is_read_page_by_page() {
     loop {
         let page = app.ok(&alice, &path).await;
         pages.push(page["items"].clone());
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
         path = format!("/links/docs/breakdown/referrer?limit=2&cursor={cursor}");
     }
     let entry = |value: &str, clicks: u64| json!({ "value": value, "clicks": clicks });
@@ -173,7 +212,9 @@ async fn a_breakdown_is_read_page_by_page() {
         ("language", "de"),
         ("kind", "human"),
     ] {
-        let breakdown = app.ok(&alice, &format!("/links/docs/breakdown/{dimension}")).await;
+        let breakdown = app
+            .ok(&alice, &format!("/links/docs/breakdown/{dimension}"))
+            .await;
         assert_eq!(breakdown["dimension"], dimension);
         assert_eq!(breakdown["items"], json!([entry(value, 10)]), "{dimension}");
         assert_eq!(breakdown["next_cursor"], Value::Null);
@@ -186,7 +227,9 @@ async fn links_are_listed_from_the_newest_on_or_by_their_codes() {
     let (alice, bob) = (app.user(), app.user());
     let links = ["a", "b", "c", "d", "e"].map(|code| Link::new(&alice, code));
     let mut spool = app.spool();
-    spool.publish(links.iter().map(|link| link.click(NOW)).collect()).await;
+    spool
+        .publish(links.iter().map(|link| link.click(NOW)).collect())
+        .await;
     spool.publish(vec![Link::new(&bob, "z").click(NOW)]).await;
     app.counted(&alice, 5).await;
     app.counted(&bob, 1).await;
@@ -194,24 +237,33 @@ async fn links_are_listed_from_the_newest_on_or_by_their_codes() {
     let first = app.ok(&alice, "/links?limit=2").await;
     assert_eq!(codes(&first), ["e", "d"]);
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = app.ok(&alice, &format!("/links?limit=2&cursor={cursor}")).await;
+    let second = app
+        .ok(&alice, &format!("/links?limit=2&cursor={cursor}"))
+        .await;
     assert_eq!(codes(&second), ["c", "b"]);
     let cursor = second["next_cursor"].as_str().unwrap();
-    let last = app.ok(&alice, &format!("/links?limit=2&cursor={cursor}")).await;
+    let last = app
+        .ok(&alice, &format!("/links?limit=2&cursor={cursor}"))
+        .await;
     assert_eq!(codes(&last), ["a"]);
     assert_eq!(last["next_cursor"], Value::Null);
 
     let chosen = app.ok(&alice, "/links?codes=d,z,b,unknown,d").await;
     assert_eq!(codes(&chosen), ["b", "d"]);
     assert_eq!(codes(&app.ok(&bob, "/links").await), ["z"]);
-    assert_eq!(app.ok(&app.user(), "/links").await, json!({ "items": [], "next_cursor": null }));
+    assert_eq!(
+        app.ok(&app.user(), "/links").await,
+        json!({ "items": [], "next_cursor": null })
+    );
 }
 
 #[tokio::test]
 async fn what_belongs_to_somebody_else_is_not_there() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.user(), app.user());
-    app.spool().publish(vec![Link::new(&alice, "docs").click(NOW)]).await;
+    app.spool()
+        .publish(vec![Link::new(&alice, "docs").click(NOW)])
+        .await;
     app.counted(&alice, 1).await;
     for path in ["", "/series", "/breakdown/kind", "/stream"] {
         let (status, others) = app.get(&bob, &format!("/links/docs{path}")).await;
@@ -221,7 +273,10 @@ async fn what_belongs_to_somebody_else_is_not_there() {
         assert_eq!(others, unknown);
     }
     assert_eq!(app.ok(&bob, "/summary").await["clicks"], 0);
-    assert_eq!(app.ok(&bob, "/summary").await["first_click_at"], Value::Null);
+    assert_eq!(
+        app.ok(&bob, "/summary").await["first_click_at"],
+        Value::Null
+    );
 }
 
 #[tokio::test]
@@ -231,7 +286,14 @@ async fn a_code_that_was_taken_again_starts_at_zero() {
     let (old, hers) = (Link::new(&alice, "docs"), Link::new(&bob, "docs"));
     let new = Link::new(&alice, "docs");
     let mut spool = app.spool();
-    spool.publish(vec![old.click(NOW), old.click(NOW), hers.click(NOW), new.click(NOW)]).await;
+    spool
+        .publish(vec![
+            old.click(NOW),
+            old.click(NOW),
+            hers.click(NOW),
+            new.click(NOW),
+        ])
+        .await;
     app.counted(&alice, 3).await;
     assert_eq!(app.ok(&alice, "/links/docs").await["clicks"], 1);
     assert_eq!(app.ok(&bob, "/links/docs").await["clicks"], 1);

@@ -1,6 +1,9 @@
 //! A running analytics with a stand-in for auth, users, and spools that publish their clicks.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that called it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
 
 use std::collections::VecDeque;
 
@@ -49,12 +52,21 @@ impl TestApp {
             partitions: 1,
         };
         let running = Running::start(config, &nats, clock.clone()).await;
-        Self { clock, issuer, running, _folder: folder, _nats: nats }
+        Self {
+            clock,
+            issuer,
+            running,
+            _folder: folder,
+            _nats: nats,
+        }
     }
 
     pub fn user(&self) -> User {
         let id = Uuid::now_v7();
-        User { id, token: self.issuer.token(id) }
+        User {
+            id,
+            token: self.issuer.token(id),
+        }
     }
 
     pub fn request(&self, user: &User, path: &str) -> RequestBuilder {
@@ -76,7 +88,11 @@ impl TestApp {
 
     /// A new spool.
     pub fn spool(&self) -> Spool<'_> {
-        Spool { app: self, id: Uuid::now_v7(), next: 0 }
+        Spool {
+            app: self,
+            id: Uuid::now_v7(),
+            next: 0,
+        }
     }
 
     /// Waits until all links of the user together were requested so often by people and bots.
@@ -90,10 +106,19 @@ impl TestApp {
     /// A ticket for a live stream.
     pub async fn ticket(&self, user: &User) -> String {
         let url = format!("{}/analytics/stream/tickets", self.running.url);
-        let response =
-            self.running.client().post(url).bearer_auth(&user.token).send().await.unwrap();
+        let response = self
+            .running
+            .client()
+            .post(url)
+            .bearer_auth(&user.token)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
-        response.json::<Value>().await.unwrap()["ticket"].as_str().unwrap().to_owned()
+        response.json::<Value>().await.unwrap()["ticket"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// A live stream from now on, or from the event `last` on.
@@ -118,11 +143,20 @@ impl Spool<'_> {
     pub async fn publish(&mut self, clicks: Vec<Click>) -> u64 {
         let jetstream = self.app.running.bus().jetstream();
         let count = clicks.len() as u64;
-        let batch = ClickBatch { spool: self.id, first: self.next, clicks };
+        let batch = ClickBatch {
+            spool: self.id,
+            first: self.next,
+            clicks,
+        };
         let (payload, subject) = (batch.encode(), subjects::clicks(0, self.id));
         let stored = eventually(|| async {
             // The stream may not be declared yet.
-            jetstream.publish(subject.clone(), payload.clone().into()).await.ok()?.await.ok()
+            jetstream
+                .publish(subject.clone(), payload.clone().into())
+                .await
+                .ok()?
+                .await
+                .ok()
         });
         let sequence = stored.await.sequence;
         self.next += count;
@@ -140,7 +174,11 @@ pub struct Link {
 
 impl Link {
     pub fn new(user: &User, code: &str) -> Self {
-        Self { id: Uuid::now_v7(), owner: user.id, code: code.to_owned() }
+        Self {
+            id: Uuid::now_v7(),
+            owner: user.id,
+            code: code.to_owned(),
+        }
     }
 
     /// A click of a person.
@@ -162,7 +200,10 @@ impl Link {
     /// Clicks of people that can be told apart by their referrers: `<number>.example`.
     pub fn numbered(&self, numbers: std::ops::Range<usize>) -> Vec<Click> {
         numbers
-            .map(|number| Click { referrer: format!("{number}.example"), ..self.click(NOW) })
+            .map(|number| Click {
+                referrer: format!("{number}.example"),
+                ..self.click(NOW)
+            })
             .collect()
     }
 }
@@ -220,7 +261,10 @@ impl Events {
     fn take(&mut self, block: &str) {
         let (mut name, mut data) = ("message", String::new());
         for line in block.lines() {
-            match line.split_once(':').map(|(field, value)| (field, value.trim_start())) {
+            match line
+                .split_once(':')
+                .map(|(field, value)| (field, value.trim_start()))
+            {
                 Some(("event", value)) => name = value,
                 Some(("data", value)) => data.push_str(value),
                 Some(("id", value)) => self.last_event_id = Some(value.to_owned()),
@@ -229,7 +273,10 @@ impl Events {
         }
         if !data.is_empty() {
             let data = serde_json::from_str(&data).unwrap();
-            self.ready.push_back(Event { name: name.to_owned(), data });
+            self.ready.push_back(Event {
+                name: name.to_owned(),
+                data,
+            });
         }
     }
 

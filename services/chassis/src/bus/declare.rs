@@ -39,7 +39,11 @@ impl Bus {
                 }
             }
             backoff.wait(&self.shutdown).await;
-            ensure!(!self.shutdown.is_cancelled(), "stopped before {} was declared", spec.name);
+            ensure!(
+                !self.shutdown.is_cancelled(),
+                "stopped before {} was declared",
+                spec.name
+            );
         }
     }
 
@@ -49,7 +53,10 @@ impl Bus {
         let created = stream.cached_info().created;
         let metadata = &stream.cached_info().config.metadata;
         // A stream that somebody else made has no epoch of ours; its creation time serves.
-        Ok(metadata.get(EPOCH_KEY).cloned().unwrap_or_else(|| created.to_string()))
+        Ok(metadata
+            .get(EPOCH_KEY)
+            .cloned()
+            .unwrap_or_else(|| created.to_string()))
     }
 
     async fn try_declare(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
@@ -80,8 +87,7 @@ impl Bus {
     }
 
     async fn create(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
-        let metadata =
-            HashMap::from([(EPOCH_KEY.to_owned(), Uuid::now_v7().to_string())]);
+        let metadata = HashMap::from([(EPOCH_KEY.to_owned(), Uuid::now_v7().to_string())]);
         self.jetstream
             .create_stream(self.config(spec, metadata))
             .await
@@ -95,13 +101,23 @@ impl Bus {
         Config {
             name: spec.name.to_owned(),
             description: Some(spec.description.to_owned()),
-            subjects: spec.subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+            subjects: spec
+                .subjects
+                .iter()
+                .map(|subject| (*subject).to_owned())
+                .collect(),
             max_messages_per_subject: spec.max_messages_per_subject.map_or(-1, i64::from),
             max_age: spec.max_age.unwrap_or_default(),
-            max_bytes: spec.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            max_bytes: spec
+                .max_bytes
+                .map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
             max_messages: -1,
             max_message_size: -1,
-            discard: if spec.discard_new { DiscardPolicy::New } else { DiscardPolicy::Old },
+            discard: if spec.discard_new {
+                DiscardPolicy::New
+            } else {
+                DiscardPolicy::Old
+            },
             storage: StorageType::File,
             num_replicas: self.replicas,
             allow_rollup: spec.bucket,
@@ -136,15 +152,16 @@ fn differs(existing: &Config, wanted: &Config) -> bool {
 fn loses_nothing(existing: &Config, wanted: &Config) -> anyhow::Result<()> {
     let name = &existing.name;
     let tighter = |old: i64, new: i64| new > 0 && (old <= 0 || new < old);
-    let shorter =
-        |old: Duration, new: Duration| !new.is_zero() && (old.is_zero() || new < old);
+    let shorter = |old: Duration, new: Duration| !new.is_zero() && (old.is_zero() || new < old);
     ensure!(
         existing.storage == wanted.storage,
         "the stream {name} lies in memory; delete it when it is empty, and it is made on disk"
     );
     ensure!(
-        !tighter(existing.max_messages_per_subject, wanted.max_messages_per_subject)
-            && !tighter(existing.max_bytes, wanted.max_bytes)
+        !tighter(
+            existing.max_messages_per_subject,
+            wanted.max_messages_per_subject
+        ) && !tighter(existing.max_bytes, wanted.max_bytes)
             && !shorter(existing.max_age, wanted.max_age),
         "the stream {name} holds messages that tighter limits would delete; \
          change its limits with the nats command if that is meant"

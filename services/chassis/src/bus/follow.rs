@@ -68,28 +68,43 @@ impl Bus {
         filter: Option<&str>,
         start: Start,
     ) -> Result<Follow, Error> {
-        let fail = |reason: String| Error { stream: stream.to_owned(), reason };
+        let fail = |reason: String| Error {
+            stream: stream.to_owned(),
+            reason,
+        };
         let config = OrderedConfig {
             filter_subject: filter.unwrap_or_default().to_owned(),
             deliver_policy: match start {
                 Start::First => DeliverPolicy::All,
                 // 0 and 1 are both the beginning; the server takes only the latter.
-                Start::Sequence(sequence) => {
-                    DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) }
-                }
+                Start::Sequence(sequence) => DeliverPolicy::ByStartSequence {
+                    start_sequence: sequence.max(1),
+                },
                 Start::LastPerSubject => DeliverPolicy::LastPerSubject,
                 Start::New => DeliverPolicy::New,
             },
             ..OrderedConfig::default()
         };
         let opening = async {
-            let handle = self.jetstream().get_stream_no_info(stream).await
+            let handle = self
+                .jetstream()
+                .get_stream_no_info(stream)
+                .await
                 .map_err(|error| fail(error.to_string()))?;
-            let consumer: Consumer<OrderedConfig> =
-                handle.create_consumer(config).await.map_err(|error| fail(error.to_string()))?;
+            let consumer: Consumer<OrderedConfig> = handle
+                .create_consumer(config)
+                .await
+                .map_err(|error| fail(error.to_string()))?;
             let backlog = consumer.cached_info().num_pending;
-            let messages = consumer.messages().await.map_err(|error| fail(error.to_string()))?;
-            Ok(Follow { stream: stream.to_owned(), messages, backlog })
+            let messages = consumer
+                .messages()
+                .await
+                .map_err(|error| fail(error.to_string()))?;
+            Ok(Follow {
+                stream: stream.to_owned(),
+                messages,
+                backlog,
+            })
         };
         tokio::time::timeout(TIMEOUT, opening)
             .await
@@ -125,6 +140,9 @@ impl Follow {
     }
 
     fn error(&self, reason: &str) -> Error {
-        Error { stream: self.stream.clone(), reason: reason.to_owned() }
+        Error {
+            stream: self.stream.clone(),
+            reason: reason.to_owned(),
+        }
     }
 }

@@ -35,12 +35,22 @@ struct Source {
 
 impl Keys {
     pub(super) fn local() -> Self {
-        Self { known: RwLock::default(), source: None }
+        Self {
+            known: RwLock::default(),
+            source: None,
+        }
     }
 
     pub(super) fn remote(url: Url) -> Self {
-        let source = Source { url, client: reqwest::Client::new(), asked: Mutex::new(None) };
-        Self { known: RwLock::default(), source: Some(source) }
+        let source = Source {
+            url,
+            client: reqwest::Client::new(),
+            asked: Mutex::new(None),
+        };
+        Self {
+            known: RwLock::default(),
+            source: Some(source),
+        }
     }
 
     pub(super) fn replace(&self, keys: &JwkSet) {
@@ -77,7 +87,11 @@ impl Keys {
     }
 
     fn known(&self, kid: &str) -> Option<DecodingKey> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(kid)
+            .cloned()
     }
 }
 
@@ -91,7 +105,11 @@ impl Source {
             .await?
             .error_for_status()?;
         let body = response.bytes().await?;
-        anyhow::ensure!(body.len() <= MAX_BYTES, "the key set has {} bytes", body.len());
+        anyhow::ensure!(
+            body.len() <= MAX_BYTES,
+            "the key set has {} bytes",
+            body.len()
+        );
         serde_json::from_slice(&body).context("not a JSON web key set")
     }
 }

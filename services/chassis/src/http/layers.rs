@@ -60,7 +60,8 @@ fn request_id(request: &Request) -> String {
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(|id| {
-            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+            (1..=MAX_REQUEST_ID).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_graphic())
         })
         .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
@@ -88,14 +89,20 @@ pub(super) async fn timed_out(response: Response) -> Response {
     let bare = response.status() == StatusCode::GATEWAY_TIMEOUT
         && !response.headers().contains_key("content-type");
     if bare {
-        return Problem::new(StatusCode::GATEWAY_TIMEOUT, "the answer took too long: try again")
-            .into_response();
+        return Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "the answer took too long: try again",
+        )
+        .into_response();
     }
     response
 }
 
 /// A panic is a fault of ours like any other.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the layer's"
+)]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<String>()

@@ -42,7 +42,12 @@ impl Relay {
             wake: Arc::new(Notify::new()),
             sent: Arc::new(watch::Sender::new(0)),
         };
-        let worker = Worker { database, bus, relay: relay.clone(), shutdown: shutdown.clone() };
+        let worker = Worker {
+            database,
+            bus,
+            relay: relay.clone(),
+            shutdown: shutdown.clone(),
+        };
         shutdown.spawn("outbox relay", worker.run());
         relay
     }
@@ -52,7 +57,9 @@ impl Relay {
         self.wake.notify_one();
         let mut sent = self.sent.subscribe();
         let stored = sent.wait_for(|up_to| *up_to >= id);
-        tokio::time::timeout(limit, stored).await.is_ok_and(|result| result.is_ok())
+        tokio::time::timeout(limit, stored)
+            .await
+            .is_ok_and(|result| result.is_ok())
     }
 
     /// Tells the relay that there is something to send, without waiting for it.
@@ -165,7 +172,8 @@ impl Worker {
     async fn forget(&self, up_to: i64) -> anyhow::Result<()> {
         self.database
             .write(move |tx| {
-                tx.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?.execute([up_to])?;
+                tx.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?
+                    .execute([up_to])?;
                 Ok::<_, Failure>(())
             })
             .await

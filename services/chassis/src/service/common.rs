@@ -27,7 +27,10 @@ pub struct Common {
 impl Common {
     /// Reads them; `None` if one that must be there is not.
     pub fn from_env(env: &mut Env) -> Option<Self> {
-        let listen = env.or("KURZ_LISTEN", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
+        let listen = env.or(
+            "KURZ_LISTEN",
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+        );
         let admin_listen = Self::admin_listen(env);
         let public_url = Self::public_url(env);
         let nats_url = env.required("KURZ_NATS_URL");
@@ -38,21 +41,31 @@ impl Common {
             listen,
             admin_listen,
             public_url: public_url?,
-            bus: BusConfig { url: nats_url?, credentials, replicas },
+            bus: BusConfig {
+                url: nats_url?,
+                credentials,
+                replicas,
+            },
             trusted_proxies,
         })
     }
 
     /// `KURZ_ADMIN_LISTEN` alone, for commands.
     pub fn admin_listen(env: &mut Env) -> SocketAddr {
-        env.or("KURZ_ADMIN_LISTEN", SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)))
+        env.or(
+            "KURZ_ADMIN_LISTEN",
+            SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)),
+        )
     }
 
     /// `KURZ_NATS_REPLICAS`: 1, 3 or 5.
     pub fn replicas(env: &mut Env) -> usize {
         let replicas = env.or("KURZ_NATS_REPLICAS", 1);
         if ![1, 3, 5].contains(&replicas) {
-            env.fault("KURZ_NATS_REPLICAS", &format!("{replicas} is not 1, 3 or 5"));
+            env.fault(
+                "KURZ_NATS_REPLICAS",
+                &format!("{replicas} is not 1, 3 or 5"),
+            );
         }
         replicas
     }
@@ -62,7 +75,10 @@ impl Common {
         let url: Url = env.required("KURZ_PUBLIC_URL")?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !["http", "https"].contains(&url.scheme()) || url.host().is_none() || !bare {
-            env.fault("KURZ_PUBLIC_URL", &format!("\"{url}\" is not like https://example.org"));
+            env.fault(
+                "KURZ_PUBLIC_URL",
+                &format!("\"{url}\" is not like https://example.org"),
+            );
             return None;
         }
         Some(url)

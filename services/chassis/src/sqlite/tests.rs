@@ -11,7 +11,9 @@ enum Error {
 }
 
 async fn database(folder: &tempfile::TempDir, profile: Profile) -> Database {
-    Database::open(&folder.path().join("a b?.db"), profile, SCHEMA).await.unwrap()
+    Database::open(&folder.path().join("a b?.db"), profile, SCHEMA)
+        .await
+        .unwrap()
 }
 
 async fn add(database: &Database, name: &'static str) -> Result<usize, Error> {
@@ -23,7 +25,9 @@ async fn add(database: &Database, name: &'static str) -> Result<usize, Error> {
 async fn count(database: &Database) -> i64 {
     database
         .read(|connection| {
-            Ok::<_, Error>(connection.query_row("SELECT count(*) FROM fruit", [], |row| row.get(0))?)
+            Ok::<_, Error>(
+                connection.query_row("SELECT count(*) FROM fruit", [], |row| row.get(0))?,
+            )
         })
         .await
         .unwrap()
@@ -33,8 +37,11 @@ async fn count(database: &Database) -> i64 {
 async fn a_write_that_fails_takes_nobody_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(&folder, Profile::Local).await;
-    let (first, twin, other) =
-        tokio::join!(add(&database, "fig"), add(&database, "fig"), add(&database, "pear"));
+    let (first, twin, other) = tokio::join!(
+        add(&database, "fig"),
+        add(&database, "fig"),
+        add(&database, "pear")
+    );
     assert!(first.is_ok() != twin.is_ok());
     other.unwrap();
     assert_eq!(count(&database).await, 2);
@@ -48,7 +55,11 @@ async fn both_profiles_keep_what_was_written() {
         add(&first, "quince").await.unwrap();
         first.close().await;
         assert!(matches!(add(&first, "late").await, Err(Error::Closed(_))));
-        assert_eq!(count(&database(&folder, profile).await).await, 1, "{profile:?}");
+        assert_eq!(
+            count(&database(&folder, profile).await).await,
+            1,
+            "{profile:?}"
+        );
     }
 }
 

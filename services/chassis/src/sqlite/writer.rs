@@ -44,7 +44,9 @@ where
     F: FnOnce(&Connection) -> Result<T, E> + Send,
 {
     fn apply(&mut self, connection: &Connection) -> bool {
-        let Some(change) = self.change.take() else { return false };
+        let Some(change) = self.change.take() else {
+            return false;
+        };
         let result = change(connection);
         let keep = result.is_ok();
         self.result = Some(result);
@@ -81,7 +83,11 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, settled) = oneshot::channel();
-        let pending = Pending { change: Some(change), result: None, answer };
+        let pending = Pending {
+            change: Some(change),
+            result: None,
+            answer,
+        };
         let sent = self.queue.send(Message::Write(Box::new(pending))).await;
         if sent.is_err() {
             return Err(E::from(Closed));
@@ -136,7 +142,9 @@ fn apply_all(connection: &Connection, group: &mut [Box<dyn Write>]) -> rusqlite:
     for write in group {
         connection.prepare_cached("SAVEPOINT change")?.execute([])?;
         if !write.apply(connection) {
-            connection.prepare_cached("ROLLBACK TO change")?.execute([])?;
+            connection
+                .prepare_cached("ROLLBACK TO change")?
+                .execute([])?;
         }
         connection.prepare_cached("RELEASE change")?.execute([])?;
     }

@@ -16,8 +16,9 @@ use crate::clock::Clock;
 const SEED: [u8; 32] = [7; 32];
 
 /// What PKCS #8 puts before an Ed25519 seed (RFC 8410).
-const PKCS8: [u8; 16] =
-    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+];
 
 /// A stand-in for auth: it serves a key set and signs tokens with it.
 #[derive(Debug)]
@@ -67,15 +68,27 @@ impl Issuer {
 
     /// Starts one whose tokens begin at the time of `clock`.
     pub async fn start_at(clock: Clock) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let keys = JwkSet { keys: vec![public(&key(SEED))] };
+        let keys = JwkSet {
+            keys: vec![public(&key(SEED))],
+        };
         let router = Router::new().route("/jwks.json", get(move || async move { Json(keys) }));
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("it serves until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("it serves until it is dropped");
         });
-        let jwks_url = format!("http://{address}/jwks.json").parse().expect("it is a URL");
-        Self { jwks_url, clock, server }
+        let jwks_url = format!("http://{address}/jwks.json")
+            .parse()
+            .expect("it is a URL");
+        Self {
+            jwks_url,
+            clock,
+            server,
+        }
     }
 
     /// Where the key set is.
@@ -101,8 +114,10 @@ impl Issuer {
                 let jwk = serde_json::to_value(public(&key(SEED))).expect("plain data encodes");
                 let x = jwk["x"].as_str().expect("an Ed25519 key has an x");
                 let secret = URL_SAFE_NO_PAD.decode(x).expect("it is base64url");
-                let header =
-                    Header { kid: Some("test".to_owned()), ..Header::new(Algorithm::HS256) };
+                let header = Header {
+                    kid: Some("test".to_owned()),
+                    ..Header::new(Algorithm::HS256)
+                };
                 encode(&header, &good, &EncodingKey::from_secret(&secret)).expect("it signs")
             }
             Forged::Expired => {
@@ -113,9 +128,14 @@ impl Issuer {
                 let iss = "https://elsewhere.example".to_owned();
                 sign(&Claims { iss, ..good }, &key(SEED), "test")
             }
-            Forged::OtherAudience => {
-                sign(&Claims { aud: "other".to_owned(), ..good }, &key(SEED), "test")
-            }
+            Forged::OtherAudience => sign(
+                &Claims {
+                    aud: "other".to_owned(),
+                    ..good
+                },
+                &key(SEED),
+                "test",
+            ),
             Forged::OtherKey => sign(&good, &key([9; 32]), "test"),
             Forged::UnknownKey => sign(&good, &key([9; 32]), "nobody"),
         }
@@ -151,6 +171,9 @@ fn public(key: &EncodingKey) -> Jwk {
 }
 
 fn sign(claims: &Claims, key: &EncodingKey, kid: &str) -> String {
-    let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
+    let header = Header {
+        kid: Some(kid.to_owned()),
+        ..Header::new(Algorithm::EdDSA)
+    };
     encode(&header, claims, key).expect("it signs")
 }

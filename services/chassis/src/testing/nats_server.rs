@@ -25,8 +25,12 @@ impl NatsServer {
 
     /// Starts one whose configuration also holds `extra`.
     pub async fn start_with(extra: &str) -> Self {
-        let mut server =
-            Self { folder: Folder::new(), port: 0, child: None, extra: extra.to_owned() };
+        let mut server = Self {
+            folder: Folder::new(),
+            port: 0,
+            child: None,
+            extra: extra.to_owned(),
+        };
         server.run().await;
         server
     }
@@ -54,7 +58,10 @@ impl NatsServer {
                 let _ = child.kill();
                 child.wait()
             });
-            ended.await.expect("waiting does not panic").expect("the process was ours");
+            ended
+                .await
+                .expect("waiting does not panic")
+                .expect("the process was ours");
         }
     }
 
@@ -67,7 +74,11 @@ impl NatsServer {
     async fn run(&mut self) {
         let config = self.folder.path().join("nats.conf");
         // Port -1 is a free one; the server writes which into its ports file.
-        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
+        let port = if self.port == 0 {
+            "-1".to_owned()
+        } else {
+            self.port.to_string()
+        };
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\n\
              ports_file_dir: \"{}\"\n{}\n",
@@ -89,8 +100,10 @@ impl NatsServer {
             .unwrap_or_else(|error| {
                 panic!("no nats-server ({error}): run `make tools`, or set KURZ_NATS_SERVER")
             });
-        let ports =
-            self.folder.path().join(format!("{}_{}.ports", program_name(), child.id()));
+        let ports = self
+            .folder
+            .path()
+            .join(format!("{}_{}.ports", program_name(), child.id()));
         self.child = Some(child);
         let started = Instant::now();
         loop {
@@ -119,14 +132,21 @@ impl Drop for NatsServer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests have no configuration of their own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no configuration of their own"
+)]
 fn program() -> PathBuf {
     std::env::var_os("KURZ_NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
 }
 
 fn program_name() -> String {
     let program = program();
-    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The client port in the server's ports file, once it is written.

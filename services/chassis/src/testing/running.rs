@@ -48,7 +48,11 @@ impl<S: Service> Running<S> {
         let listeners = Listeners::bind(anywhere, anywhere).await?;
         let (public, admin) = listeners.addresses()?;
         let shutdown = Shutdown::new();
-        let bus = BusConfig { url: nats_url.to_owned(), credentials: None, replicas: 1 };
+        let bus = BusConfig {
+            url: nats_url.to_owned(),
+            credentials: None,
+            replicas: 1,
+        };
         let context = Context {
             bus: Bus::connect(&bus, S::NAME, &shutdown).await?,
             shutdown,
@@ -72,6 +76,7 @@ impl<S: Service> Running<S> {
     }
 
     /// A client that follows no redirects.
+    #[expect(clippy::unused_self, reason = "reads as this service's client")]
     pub fn client(&self) -> reqwest::Client {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -105,6 +110,9 @@ impl<S: Service> Running<S> {
     /// If it could not serve, or a worker failed.
     pub async fn stop(self) {
         self.context.shutdown.begin();
-        self.serving.await.expect("serving does not panic").expect("it ended well");
+        self.serving
+            .await
+            .expect("serving does not panic")
+            .expect("it ended well");
     }
 }

@@ -28,7 +28,11 @@ async fn every_refusal_is_a_problem() {
     let (_nats, _issuer, echo) = start().await;
     let client = echo.client();
     let url = |path: &str| format!("{}/echo{path}", echo.url);
-    let post = || client.post(url("/double")).header("content-type", "application/json");
+    let post = || {
+        client
+            .post(url("/double"))
+            .header("content-type", "application/json")
+    };
 
     assert_eq!(refused(client.get(url("/nowhere"))).await.0, 404);
     assert_eq!(refused(client.get(url(""))).await.0, 404);
@@ -38,21 +42,37 @@ async fn every_refusal_is_a_problem() {
     assert_eq!(refused(client.post(url("/double")).body("{}")).await.0, 415);
     assert_eq!(refused(post().body("{\"number\": ")).await.0, 400);
     assert_eq!(refused(post().body("{\"number\": null}")).await.0, 422);
-    assert_eq!(refused(post().body("{\"number\": 1, \"other\": 2}")).await.0, 422);
+    assert_eq!(
+        refused(post().body("{\"number\": 1, \"other\": 2}"))
+            .await
+            .0,
+        422
+    );
     assert_eq!(refused(post().body(vec![b' '; 10_000_000])).await.0, 413);
     assert_eq!(refused(client.get(url("/items/x?number=1"))).await.0, 404);
     assert_eq!(refused(client.get(url("/items/1?number=x"))).await.0, 422);
     let (status, problem) = refused(client.get(url("/panics"))).await;
     assert_eq!(status, 500);
-    assert!(!problem["detail"].as_str().unwrap().contains("ours."), "{problem}");
+    assert!(
+        !problem["detail"].as_str().unwrap().contains("ours."),
+        "{problem}"
+    );
 }
 
 #[tokio::test]
 async fn a_request_keeps_a_sane_id_and_gets_one_otherwise() {
     let (_nats, _issuer, echo) = start().await;
     let url = format!("{}/echo/address", echo.url);
-    let get = |id: &str| echo.client().get(&url).header("x-request-id", id.to_owned()).send();
-    assert_eq!(get("abc-1").await.unwrap().headers()["x-request-id"], "abc-1");
+    let get = |id: &str| {
+        echo.client()
+            .get(&url)
+            .header("x-request-id", id.to_owned())
+            .send()
+    };
+    assert_eq!(
+        get("abc-1").await.unwrap().headers()["x-request-id"],
+        "abc-1"
+    );
     let long = get(&"x".repeat(65)).await.unwrap();
     assert_eq!(long.headers()["x-request-id"].len(), 36);
 }
@@ -61,9 +81,16 @@ async fn a_request_keeps_a_sane_id_and_gets_one_otherwise() {
 async fn requests_are_counted_by_route_and_status() {
     let (_nats, _issuer, echo) = start().await;
     for _ in 0..3 {
-        echo.client().get(format!("{}/echo/items/7?number=7", echo.url)).send().await.unwrap();
+        echo.client()
+            .get(format!("{}/echo/items/7?number=7", echo.url))
+            .send()
+            .await
+            .unwrap();
     }
-    let metrics = echo.client().get(format!("{}/metrics", echo.admin_url)).send();
+    let metrics = echo
+        .client()
+        .get(format!("{}/metrics", echo.admin_url))
+        .send();
     let metrics = metrics.await.unwrap().text().await.unwrap();
     let line = r#"kurz_http_requests_total{method="GET",route="/echo/items/{id}",status="200"}"#;
     assert!(metrics.contains(line), "{metrics}");
@@ -97,7 +124,10 @@ async fn the_client_address_is_believed_of_trusted_proxies_only() {
         let echo = Running::<Echo>::try_start(jwks, &nats_url, Clock::system(), trusted);
         let echo = echo.await.unwrap();
         let request = echo.client().get(format!("{}/echo/address", echo.url));
-        let answer = request.header("x-forwarded-for", "9.9.9.9, 203.0.113.7").send().await;
+        let answer = request
+            .header("x-forwarded-for", "9.9.9.9, 203.0.113.7")
+            .send()
+            .await;
         assert_eq!(answer.unwrap().text().await.unwrap(), expected);
     }
 }

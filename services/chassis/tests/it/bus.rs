@@ -24,15 +24,26 @@ async fn a_stream_keeps_its_epoch_until_it_is_made_anew() {
 async fn a_change_that_loses_messages_is_refused() {
     let nats = NatsServer::start().await;
     let bus = bus(&nats).await;
-    let patient = StreamSpec { max_age: None, ..DEAD };
+    let patient = StreamSpec {
+        max_age: None,
+        ..DEAD
+    };
     bus.declare(&patient).await.unwrap();
     // Nothing is in it: nothing can be lost, in either direction.
     bus.declare(&DEAD).await.unwrap();
     bus.declare(&patient).await.unwrap();
-    bus.jetstream().publish("dead.v1.X", "x".into()).await.unwrap().await.unwrap();
+    bus.jetstream()
+        .publish("dead.v1.X", "x".into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
     let refusal = bus.declare(&DEAD).await.unwrap_err().to_string();
     assert!(refusal.contains("tighter limits"), "{refusal}");
-    let shorter = StreamSpec { max_age: Some(Duration::from_secs(1)), ..DEAD };
+    let shorter = StreamSpec {
+        max_age: Some(Duration::from_secs(1)),
+        ..DEAD
+    };
     bus.declare(&shorter).await.unwrap_err();
 }
 
@@ -60,7 +71,8 @@ async fn messages_are_followed_in_order_across_a_restart_of_nats() {
             // As any follower must: from the own position on.
             _ => {
                 let from = Start::Sequence(seen.last().unwrap() + 1);
-                follow = eventually(|| async { bus.follow(CLICKS.name, None, from).await.ok() }).await;
+                follow =
+                    eventually(|| async { bus.follow(CLICKS.name, None, from).await.ok() }).await;
             }
         }
     }
@@ -75,11 +87,20 @@ async fn the_last_value_of_each_subject_comes_first() {
     for value in ["a", "b"] {
         for code in ["x", "y"] {
             let subject = events::subjects::link(code);
-            bus.jetstream().publish(subject, value.into()).await.unwrap().await.unwrap();
+            bus.jetstream()
+                .publish(subject, value.into())
+                .await
+                .unwrap()
+                .await
+                .unwrap();
         }
     }
     let mut follow = bus
-        .follow(LINKS.name, Some(events::subjects::LINKS_ALL), Start::LastPerSubject)
+        .follow(
+            LINKS.name,
+            Some(events::subjects::LINKS_ALL),
+            Start::LastPerSubject,
+        )
         .await
         .unwrap();
     assert_eq!(follow.backlog(), 2);
@@ -100,7 +121,10 @@ async fn publish(bus: &chassis::bus::Bus, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let payload = number.to_string().into();
         let stored = eventually(|| async {
-            let publish = bus.jetstream().publish("clicks.v1.0.s", Clone::clone(&payload)).await;
+            let publish = bus
+                .jetstream()
+                .publish("clicks.v1.0.s", Clone::clone(&payload))
+                .await;
             publish.ok()?.await.ok()
         });
         let _: async_nats::jetstream::publish::PublishAck = stored.await;

@@ -31,7 +31,10 @@ async fn put(database: &Database, code: &str, value: &str) -> i64 {
 
 async fn value(bus: &Bus, code: &str) -> Option<String> {
     let stream = bus.jetstream().get_stream(LINKS.name).await.ok()?;
-    let message = stream.get_last_raw_message_by_subject(&events::subjects::link(code)).await.ok()?;
+    let message = stream
+        .get_last_raw_message_by_subject(&events::subjects::link(code))
+        .await
+        .ok()?;
     String::from_utf8(message.payload.to_vec()).ok()
 }
 
@@ -43,8 +46,9 @@ async fn the_last_value_wins_also_when_nats_was_away() {
     nats.stop().await;
 
     let folder = Folder::new();
-    let database =
-        Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA).await.unwrap();
+    let database = Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA)
+        .await
+        .unwrap();
     let shutdown = Shutdown::new();
     let relay = Relay::start(database.clone(), bus.clone(), &shutdown);
     let mut last = 0;
@@ -54,10 +58,19 @@ async fn the_last_value_wins_also_when_nats_was_away() {
     assert!(!relay.sent(last, Duration::from_millis(50)).await);
 
     nats.restart().await;
-    eventually(|| async { relay.sent(last, Duration::from_millis(100)).await.then_some(()) }).await;
+    eventually(|| async {
+        relay
+            .sent(last, Duration::from_millis(100))
+            .await
+            .then_some(())
+    })
+    .await;
     for code in 0..7 {
         let expected = (0..600).rev().find(|number| number % 7 == code).unwrap();
-        assert_eq!(value(&bus, &format!("c{code}")).await.unwrap(), expected.to_string());
+        assert_eq!(
+            value(&bus, &format!("c{code}")).await.unwrap(),
+            expected.to_string()
+        );
     }
 }
 
@@ -67,8 +80,9 @@ async fn a_change_that_was_undone_tells_nobody() {
     let bus = bus(&nats).await;
     bus.declare(&LINKS).await.unwrap();
     let folder = Folder::new();
-    let database =
-        Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA).await.unwrap();
+    let database = Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA)
+        .await
+        .unwrap();
     let relay = Relay::start(database.clone(), bus.clone(), &Shutdown::new());
     let undone = database.write(|tx| {
         outbox::append(tx, &events::subjects::link("undone"), b"x")?;
@@ -78,9 +92,8 @@ async fn a_change_that_was_undone_tells_nobody() {
     let row = put(&database, "kept", "x").await;
     assert!(relay.sent(row, Duration::from_secs(10)).await);
     assert_eq!(value(&bus, "undone").await, None);
-    let delete = database.write(|tx| {
-        Ok::<_, Error>(outbox::append_delete(tx, &events::subjects::link("kept"))?)
-    });
+    let delete = database
+        .write(|tx| Ok::<_, Error>(outbox::append_delete(tx, &events::subjects::link("kept"))?));
     let row = delete.await.unwrap();
     assert!(relay.sent(row, Duration::from_secs(10)).await);
     assert_eq!(value(&bus, "kept").await.unwrap(), "");

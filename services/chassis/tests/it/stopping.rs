@@ -21,7 +21,12 @@ async fn a_service_starts_and_is_alive_without_nats() {
     nats.stop().await;
     let issuer = Issuer::start().await;
     let echo: Running<Echo> = Running::start(issuer.jwks_url(), &nats, Clock::system()).await;
-    let live = echo.client().get(format!("{}/health/live", echo.admin_url)).send().await.unwrap();
+    let live = echo
+        .client()
+        .get(format!("{}/health/live", echo.admin_url))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(live.status(), 200);
     nats.restart().await;
     eventually(|| async { echo.bus().is_connected().then_some(()) }).await;

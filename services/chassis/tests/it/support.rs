@@ -61,7 +61,10 @@ impl Service for Echo {
             .routes(routes!(panics))
             .routes(routes!(address));
         let (router, _) = chassis::http::api("/echo", routes, state);
-        Ok(Opened { router, admin: Router::new() })
+        Ok(Opened {
+            router,
+            admin: Router::new(),
+        })
     }
 }
 
@@ -91,6 +94,12 @@ async fn address(ClientAddress(address): ClientAddress) -> String {
 }
 
 pub async fn bus(nats: &NatsServer) -> Bus {
-    let config = BusConfig { url: nats.url(), credentials: None, replicas: 1 };
-    Bus::connect(&config, "test", &Shutdown::new()).await.unwrap()
+    let config = BusConfig {
+        url: nats.url(),
+        credentials: None,
+        replicas: 1,
+    };
+    Bus::connect(&config, "test", &Shutdown::new())
+        .await
+        .unwrap()
 }

@@ -11,11 +11,16 @@ use super::POLL;
 /// Ends the server that an earlier kurz left behind: it holds the port and the store. A process
 /// that merely has the same id, or another configuration, is left alone.
 pub(super) async fn end(pid_file: &Path, config: &Path, patience: Duration) -> anyhow::Result<()> {
-    let Some(pid) = read(pid_file) else { return Ok(()) };
+    let Some(pid) = read(pid_file) else {
+        return Ok(());
+    };
     if !is_ours(pid, config) {
         return Ok(());
     }
-    tracing::warn!(pid = pid.as_raw_nonzero().get(), "ending a nats-server that was left behind");
+    tracing::warn!(
+        pid = pid.as_raw_nonzero().get(),
+        "ending a nats-server that was left behind"
+    );
     kill_process(pid, Signal::TERM).context("can't end the nats-server that was left behind")?;
     let started = Instant::now();
     while is_ours(pid, config) {
@@ -37,7 +42,9 @@ fn read(pid_file: &Path) -> Option<Pid> {
 /// Whether the process runs with our configuration file as one of its arguments.
 fn is_ours(pid: Pid, config: &Path) -> bool {
     let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
-    let Ok(arguments) = std::fs::read(path) else { return false };
+    let Ok(arguments) = std::fs::read(path) else {
+        return false;
+    };
     arguments
         .split(|byte| *byte == 0)
         .any(|argument| argument == config.as_os_str().as_encoded_bytes())

@@ -6,3 +6,4 @@ mod data;
 mod endings;
 mod process;
 mod starting;
+mod trace;

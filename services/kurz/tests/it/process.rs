@@ -109,6 +109,7 @@ impl Drop for Kurz {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
+            drop(Cleanup(&self.data));
         }
     }
 }

@@ -90,9 +90,9 @@ mod tests {
     fn text(text: &str) -> Vec<u8> {
         let length = u8::try_from(text.len()).unwrap();
         let head = if length < 29 {
-            vec![0x40 | length]
+            vec![0x40 + length]
         } else {
-            vec![0x40 | 29, length - 29]
+            vec![0x40 + 29, length - 29]
         };
         [head, text.as_bytes().to_vec()].concat()
     }

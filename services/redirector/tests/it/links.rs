@@ -196,3 +196,28 @@ async fn a_bucket_made_anew_is_read_anew() {
     assert_eq!(get(&running, "/kept").await.status(), StatusCode::FOUND);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn redirects_and_the_table_are_measured() {
+    let stage = Stage::new().await;
+    stage.put(&link("docs")).await;
+    let running = stage.redirector().await;
+    get(&running, "/docs").await;
+    get(&running, "/nowhere").await;
+    let metrics = running
+        .client()
+        .get(format!("{}/metrics", running.admin_url))
+        .send()
+        .await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    for name in [
+        "kurz_redirects_total{status=\"302\"}",
+        "kurz_redirects_total{status=\"404\"}",
+        "kurz_redirect_duration_seconds",
+        "kurz_link_table_links",
+        "kurz_link_table_snapshot_age_seconds",
+    ] {
+        assert!(metrics.contains(name), "{name}");
+    }
+    running.stop().await;
+}

@@ -11,7 +11,9 @@ pub use new::NewLinkBody;
 pub use view::{Deleted, LinkPage, LinkView};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::domain::LinkState;
 
@@ -45,13 +47,26 @@ impl From<LinkState> for StateBody {
 }
 
 /// The schema of a redirect status.
-fn status_schema() -> utoipa::openapi::schema::Object {
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
+fn status_schema() -> Object {
+    redirect_status(SchemaType::new(Type::Integer), &STATUSES)
+}
+
+/// The schema of a redirect status that may be `null`.
+fn optional_status_schema() -> Object {
+    let integer_or_null = SchemaType::from_iter([Type::Integer, Type::Null]);
+    let values: Vec<Option<u16>> = STATUSES.into_iter().map(Some).chain([None]).collect();
+    redirect_status(integer_or_null, &values)
+}
+
+/// Those that [`RedirectStatus`](crate::domain::RedirectStatus) takes.
+const STATUSES: [u16; 4] = [301, 302, 307, 308];
+
+fn redirect_status<T: Copy + Into<Value>>(kind: SchemaType, values: &[T]) -> Object {
     ObjectBuilder::new()
-        .schema_type(Type::Integer)
+        .schema_type(kind)
         .description(Some(
             "The HTTP status of the redirect; 302 if nothing else is said",
         ))
-        .enum_values(Some([301, 302, 307, 308]))
+        .enum_values(Some(values.iter().copied().map(Into::into)))
         .build()
 }

@@ -179,12 +179,19 @@ async fn all_links_go_only_when_all_are_meant() {
 }
 
 #[tokio::test]
-async fn the_numbers_are_on_the_metrics_page() {
+async fn health_and_numbers_are_on_the_admin_listener() {
     let app = TestApp::start().await;
     app.user().link("a", "https://example.com/").await;
     let url = format!("{}/metrics", app.running().admin_url);
     let page = app.running().client().get(url).send().await.unwrap();
-    assert_eq!(page.status(), 200);
+    let page = page.text().await.unwrap();
+    for name in [
+        "kurz_links ",
+        "kurz_links_created_total ",
+        "kurz_outbox_depth{",
+    ] {
+        assert!(page.contains(name), "{name} in {page}");
+    }
     let ready = format!("{}/health/ready", app.running().admin_url);
     assert_eq!(
         app.running()

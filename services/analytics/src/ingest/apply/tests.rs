@@ -106,14 +106,14 @@ proptest! {
             for (spool, numbers) in &batches {
                 distinct.extend(numbers.clone().map(|number| (*spool, number)));
             }
-            let outcome = apply(&repeated, "s", &set(at as u64, batches), 0, false).unwrap();
+            let outcome = apply(&repeated, "s", &set(at as u64, batches), 0).unwrap();
             applied += outcome.applied;
         }
         prop_assert_eq!(applied, distinct.len() as u64);
 
         let once = database();
         let batches = distinct.iter().map(|&(spool, number)| (spool, number..number + 1));
-        apply(&once, "s", &set(1, batches), 0, false).unwrap();
+        apply(&once, "s", &set(1, batches), 0).unwrap();
         prop_assert_eq!(statistics(&repeated), statistics(&once));
 
         // What is missing is what is below the highest number and never came.
@@ -132,13 +132,13 @@ proptest! {
 #[test]
 fn a_set_that_fails_half_way_leaves_nothing_behind() {
     let mut database = database();
-    apply(&database, "s", &set(1, [(0, 0..5)]), 0, false).unwrap();
+    apply(&database, "s", &set(1, [(0, 0..5)]), 0).unwrap();
     let before = statistics(&database);
     let transaction = database.transaction().unwrap();
     transaction.execute_batch("DROP TABLE position").unwrap();
-    assert!(apply(&transaction, "s", &set(2, [(0, 5..9)]), 0, false).is_err());
+    assert!(apply(&transaction, "s", &set(2, [(0, 5..9)]), 0).is_err());
     transaction.rollback().unwrap();
     assert_eq!(statistics(&database), before);
-    let outcome = apply(&database, "s", &set(2, [(0, 5..9)]), 0, true).unwrap();
-    assert_eq!((outcome.applied, outcome.live.len()), (4, 4));
+    let outcome = apply(&database, "s", &set(2, [(0, 5..9)]), 0).unwrap();
+    assert_eq!((outcome.applied, outcome.counted.len()), (4, 4));
 }

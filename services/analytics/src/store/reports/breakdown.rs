@@ -33,7 +33,9 @@ pub fn breakdown(
     limit: usize,
 ) -> rusqlite::Result<Vec<BreakdownRow>> {
     // Without a cursor: no count is greater than the greatest number.
-    let clicks = after.map_or(i64::MAX, |after| i64::try_from(after.clicks).unwrap_or(i64::MAX));
+    let clicks = after.map_or(i64::MAX, |after| {
+        i64::try_from(after.clicks).unwrap_or(i64::MAX)
+    });
     let value = after.map_or("", |after| after.value.as_str());
     connection
         .prepare_cached(
@@ -44,7 +46,10 @@ pub fn breakdown(
              ORDER BY breakdown.clicks DESC, label.text LIMIT ?5",
         )?
         .query_map((link, number(dimension), clicks, value, limit), |row| {
-            Ok(BreakdownRow { value: row.get(0)?, clicks: row.get(1)? })
+            Ok(BreakdownRow {
+                value: row.get(0)?,
+                clicks: row.get(1)?,
+            })
         })?
         .collect()
 }

@@ -4,7 +4,8 @@ use uuid::Uuid;
 use crate::domain::{Code, Codes};
 
 /// The columns of a [`LinkRow`], in its order.
-const COLUMNS: &str = "link_id, code, deleted, humans, bots, visitors, first_click_at_ms, last_click_at_ms";
+const COLUMNS: &str =
+    "link_id, code, deleted, humans, bots, visitors, first_click_at_ms, last_click_at_ms";
 
 /// Who a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,10 @@ pub fn newest_link(
              ORDER BY link_id DESC LIMIT 1",
         )?
         .query_row((owner, code.as_str()), |row| {
-            Ok(OwnedLink { id: row.get(0)?, link_id: row.get(1)? })
+            Ok(OwnedLink {
+                id: row.get(0)?,
+                link_id: row.get(1)?,
+            })
         })
         .optional()
 }
@@ -92,7 +96,10 @@ pub fn totals_of(
     owner: Uuid,
     codes: &Codes,
 ) -> rusqlite::Result<Vec<LinkRow>> {
-    codes.iter().filter_map(|code| totals(connection, owner, code).transpose()).collect()
+    codes
+        .iter()
+        .filter_map(|code| totals(connection, owner, code).transpose())
+        .collect()
 }
 
 /// The owner's links from the newest to the oldest, at most `limit`, behind the link `after`.

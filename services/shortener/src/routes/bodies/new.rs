@@ -2,7 +2,7 @@ use chassis::problem::Problem;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Faults, StateBody, status_schema};
+use super::{Faults, StateBody, optional_status_schema};
 use crate::domain::{
     Code, LinkState, NewLink, PublicUrl, RedirectStatus, Target, Title, parse_time,
 };
@@ -46,7 +46,7 @@ pub struct NewLinkBody {
     )]
     fallback_url: Option<String>,
     /// The HTTP status of the redirect; 302 if it is missing.
-    #[schema(schema_with = status_schema, required = false)]
+    #[schema(schema_with = optional_status_schema, required = false)]
     redirect_status: Option<u16>,
 }
 

@@ -13,5 +13,7 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), kurz::serve()).await
+    // On the heap: the future holds four services.
+    let serve = Box::pin(kurz::serve());
+    chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), serve).await
 }

@@ -66,15 +66,13 @@ async fn messages_are_followed_in_order_across_a_restart_of_nats() {
     eventually(|| async { bus.is_connected().then_some(()) }).await;
     publish(&bus, 50..60).await;
     while seen.len() < 60 {
-        match follow.next().await {
-            Some(Ok(message)) => seen.push(message.sequence),
-            // As any follower must: from the own position on.
-            _ => {
-                let from = Start::Sequence(seen.last().unwrap() + 1);
-                follow =
-                    eventually(|| async { bus.follow(CLICKS.name, None, from).await.ok() }).await;
-            }
+        if let Some(Ok(message)) = follow.next().await {
+            seen.push(message.sequence);
+            continue;
         }
+        // As any follower must: from the own position on.
+        let from = Start::Sequence(seen.last().unwrap() + 1);
+        follow = eventually(|| async { bus.follow(CLICKS.name, None, from).await.ok() }).await;
     }
     assert_eq!(seen, (1..=60).collect::<Vec<u64>>());
 }

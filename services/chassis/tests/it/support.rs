@@ -54,13 +54,13 @@ impl Service for Echo {
             verifier: Verifier::remote(jwks_url, &context.issuer(), context.clock.clone()),
             trusted: context.trusted_proxies.clone(),
         };
-        let routes = OpenApiRouter::new()
+        let table = OpenApiRouter::new()
             .routes(routes!(me))
             .routes(routes!(double))
             .routes(routes!(item))
             .routes(routes!(panics))
             .routes(routes!(address));
-        let (router, _) = chassis::http::api("/echo", routes, state);
+        let (router, _) = chassis::http::api("/echo", table, state);
         Ok(Opened {
             router,
             admin: Router::new(),

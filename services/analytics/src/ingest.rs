@@ -70,6 +70,10 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
         match session(&state, &mut backoff).await {
             Ok(End::Shutdown) => return Ok(()),
             Ok(End::Changed) => {}
+            // The database is closed once everything has ended: nothing was lost.
+            Err(Failure::Database(store::Error::Closed(_))) if state.shutdown.is_cancelled() => {
+                return Ok(());
+            }
             Err(Failure::Database(error)) => {
                 return Err(error).context("the clicks can't be stored");
             }

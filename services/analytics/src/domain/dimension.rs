@@ -8,6 +8,7 @@ use super::Invalid;
 /// By what clicks can be broken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = BreakdownDimension)]
 pub enum Dimension {
     /// The host of the page that led to the link.
     Referrer,

@@ -1,6 +1,7 @@
 use std::str::FromStr;
 
-use jiff::{RoundMode, ToSpan, Unit, ZonedDateTime, ZonedDateTimeRound};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan, ZonedDateTime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,6 +10,7 @@ use super::Invalid;
 /// The width of the buckets of a series, by the clock and the calendar of a time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = SeriesInterval)]
 pub enum Interval {
     /// Hours by the zone's clock; in the night in which it is set back, one hour comes twice.
     Hour,
@@ -38,11 +40,7 @@ impl Interval {
     /// The start of the bucket that holds `at`. Fails beyond the calendar (year 9999).
     pub(super) fn start_of(self, at: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
         match self {
-            Self::Hour => at.round(
-                ZonedDateTimeRound::new()
-                    .smallest(Unit::Hour)
-                    .mode(RoundMode::Trunc),
-            ),
+            Self::Hour => start_of_hour(at),
             Self::Day => at.start_of_day(),
             Self::Week => {
                 let monday = i64::from(at.weekday().to_monday_zero_offset());
@@ -54,14 +52,16 @@ impl Interval {
 
     /// The start of the bucket behind the one that begins at `start`.
     pub(super) fn after(self, start: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
-        // Where a clock is set by a part of an hour, or a zone skips a day of the calendar, one
-        // step can lead back into the same bucket. The second one leads out of it.
+        if self == Self::Hour {
+            return hour_after(start);
+        }
+        // Where a zone skips a day of the calendar, one step can lead back into the same bucket.
+        // The second one leads out of it.
         let mut steps = 0;
         loop {
             steps += 1;
             let step = match self {
-                Self::Hour => steps.hours(),
-                Self::Day => steps.days(),
+                Self::Hour | Self::Day => steps.days(),
                 Self::Week => steps.weeks(),
                 Self::Month => steps.months(),
             };
@@ -71,6 +71,36 @@ impl Interval {
             }
         }
     }
+}
+
+/// The last full hour of the clock, or the instant since then at which the clock was set: an hour
+/// in which that happens is two shorter buckets, so that no bucket holds one time of day twice.
+fn start_of_hour(at: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
+    let minutes = i64::from(at.minute()) * 60 + i64::from(at.second());
+    let past = SignedDuration::new(minutes, at.subsec_nanosecond());
+    let full = at.timestamp().checked_sub(past)?;
+    let start = clock_set(at.time_zone(), full, at.timestamp()).unwrap_or(full);
+    Ok(start.to_zoned_datetime(at.time_zone().clone()))
+}
+
+/// The next full hour of the clock, or the instant before it at which the clock is set.
+fn hour_after(start: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
+    let left = 60 * 60 - i64::from(start.minute()) * 60 - i64::from(start.second());
+    let full = start.timestamp().checked_add(SignedDuration::from_secs(left))?;
+    let next = clock_set(start.time_zone(), start.timestamp(), full).unwrap_or(full);
+    Ok(next.to_zoned_datetime(start.time_zone().clone()))
+}
+
+/// When the clock is set after one instant and not after another, if it is. A transition of the
+/// zone that leaves the clock as it is (another name, another decree) does not count.
+fn clock_set(zone: &TimeZone, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+    zone.following(after)
+        .map(|transition| transition.timestamp())
+        .take_while(|set| *set <= until)
+        .find(|set| {
+            let before = *set - SignedDuration::from_nanos(1);
+            zone.to_offset(before) != zone.to_offset(*set)
+        })
 }
 
 impl FromStr for Interval {

@@ -166,32 +166,3 @@ async fn a_reader_that_does_not_read_is_told_so_and_can_go_on() {
     seen.extend(stream.numbers(BATCHES * SIZE - seen.len()).await);
     assert_eq!(seen, (0..BATCHES * SIZE).collect::<Vec<_>>());
 }
-struct Printer;
-struct V(String);
-impl tracing::field::Visit for V {
-    fn record_debug(&mut self, f: &tracing::field::Field, v: &dyn std::fmt::Debug) {
-        self.0.push_str(&format!(" {}={:?}", f.name(), v));
-    }
-}
-impl tracing::Subscriber for Printer {
-    fn enabled(&self, m: &tracing::Metadata<'_>) -> bool { *m.level() <= tracing::Level::INFO }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id { tracing::span::Id::from_u64(1) }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, e: &tracing::Event<'_>) { let mut v = V(String::new()); e.record(&mut v); println!("LOG {}{}", e.metadata().target(), v.0); }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-#[tokio::test]
-async fn aaa_log() { 
-    tracing::subscriber::set_global_default(Printer).unwrap();
-    for _ in 0..12 {
-    let app = TestApp::start().await;
-    let alice = app.user();
-    let mut stream = app.watch(&alice, "/stream", None).await;
-    let TestApp { running, .. } = app;
-    println!("LOG stopping");
-    let ((), end) = tokio::join!(running.stop(), async { stream.next().await.unwrap() });
-    assert_eq!((end.name.as_str(), &end.data["reason"]), ("end", &"shutdown".into()));
-    }
-}

@@ -273,7 +273,7 @@ async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, stor
 fn report(outcome: &Outcome) {
     counter!("kurz_clicks_applied_total").increment(outcome.applied);
     counter!("kurz_clicks_duplicate_total").increment(outcome.duplicates);
-    counter!("kurz_clicks_dropped_total").increment(outcome.dropped);
+    counter!("kurz_clicks_of_closed_accounts_total").increment(outcome.dropped);
     if let Some(missing) = outcome.missing {
         set_gauge("kurz_clicks_missing", missing);
         if missing > 0 {

@@ -127,11 +127,22 @@ mod tests {
             let lasting: SignedDuration = bucket.end.duration_since(bucket.start.timestamp());
             lasting.as_mins()
         };
-        assert_eq!(hours[..4].iter().map(minutes).collect::<Vec<_>>(), [60, 60, 30, 60]);
+        assert_eq!(
+            hours[..4].iter().map(minutes).collect::<Vec<_>>(),
+            [60, 60, 30, 60]
+        );
         assert_eq!(hours.len(), 25);
         // Chatham goes from 02:45 (+12:45) to 03:45 (+13:45) on 27 September 2026.
-        let hours = of("2026-09-27", "2026-09-28", Interval::Hour, "Pacific/Chatham");
-        assert_eq!(hours[..5].iter().map(minutes).collect::<Vec<_>>(), [60, 60, 45, 15, 60]);
+        let hours = of(
+            "2026-09-27",
+            "2026-09-28",
+            Interval::Hour,
+            "Pacific/Chatham",
+        );
+        assert_eq!(
+            hours[..5].iter().map(minutes).collect::<Vec<_>>(),
+            [60, 60, 45, 15, 60]
+        );
     }
 
     #[test]

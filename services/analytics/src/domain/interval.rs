@@ -86,7 +86,9 @@ fn start_of_hour(at: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
 /// The next full hour of the clock, or the instant before it at which the clock is set.
 fn hour_after(start: &ZonedDateTime) -> Result<ZonedDateTime, jiff::Error> {
     let left = 60 * 60 - i64::from(start.minute()) * 60 - i64::from(start.second());
-    let full = start.timestamp().checked_add(SignedDuration::from_secs(left))?;
+    let full = start
+        .timestamp()
+        .checked_add(SignedDuration::from_secs(left))?;
     let next = clock_set(start.time_zone(), start.timestamp(), full).unwrap_or(full);
     Ok(next.to_zoned_datetime(start.time_zone().clone()))
 }

@@ -7,12 +7,14 @@
 mod account;
 pub mod click;
 mod link;
+mod spool;
 pub mod streams;
 pub mod subjects;
 
 pub use account::AccountClosed;
 pub use click::{Click, ClickBatch, Hints};
 pub use link::{LinkRecord, LinkState};
+pub use spool::{SpoolReport, SpoolState};
 pub use streams::StreamSpec;
 
 /// The media type of every message between the services.

@@ -72,6 +72,19 @@ pub const DEAD: StreamSpec = StreamSpec {
     bucket: false,
 };
 
+/// How far each spool has come, the last word of each; kept for 90 days, far longer than clicks wait
+/// anywhere.
+pub const SPOOLS: StreamSpec = StreamSpec {
+    name: "SPOOLS",
+    description: "How far each redirector's spool was appended and acknowledged, for the audit",
+    subjects: &[subjects::SPOOLS_ALL],
+    max_messages_per_subject: Some(1),
+    max_age: Some(Duration::from_secs(DAY.as_secs() * 90)),
+    max_bytes: None,
+    discard_new: false,
+    bucket: false,
+};
+
 /// The ids of closed accounts, for ever.
 pub const ACCOUNTS: StreamSpec = StreamSpec {
     name: "ACCOUNTS",
@@ -97,4 +110,4 @@ pub const LINKS: StreamSpec = StreamSpec {
 };
 
 /// All of them.
-pub const ALL: [&StreamSpec; 5] = [&CLICKS, &FEED, &DEAD, &ACCOUNTS, &LINKS];
+pub const ALL: [&StreamSpec; 6] = [&CLICKS, &FEED, &DEAD, &SPOOLS, &ACCOUNTS, &LINKS];

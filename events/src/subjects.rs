@@ -13,6 +13,9 @@ pub const DEAD_ALL: &str = "dead.v1.>";
 /// Every click for subscribers.
 pub const FEED_ALL: &str = "feed.v1.>";
 
+/// How far every spool has come.
+pub const SPOOLS_ALL: &str = "spools.v1.*";
+
 /// What stands before the code in the subject of a value of the link table.
 const LINK_PREFIX: &str = "$KV.links.";
 
@@ -39,6 +42,11 @@ pub fn link_code(subject: &str) -> Option<&str> {
 /// Where unreadable messages of `stream` go: `dead.v1.<stream>`.
 pub fn dead(stream: &str) -> String {
     format!("dead.v1.{stream}")
+}
+
+/// How far one spool has come: `spools.v1.<spool>`.
+pub fn spool(spool: Uuid) -> String {
+    format!("spools.v1.{spool}")
 }
 
 /// The clicks of one link for its owner's programs: `feed.v1.<owner>.<code>`.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use events::{AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, streams, subjects};
+use events::{
+    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState, streams,
+    subjects,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -43,6 +46,17 @@ fn link(state: LinkState) -> LinkRecord {
         max_clicks: Some(1),
         fallback_url: Some("https://example.org/".into()),
         redirect_status: 302,
+    }
+}
+
+fn report(state: SpoolState) -> SpoolReport {
+    SpoolReport {
+        spool: Uuid::nil(),
+        partition: 0,
+        appended: 2,
+        acknowledged: 1,
+        at_ms: 0,
+        state,
     }
 }
 
@@ -105,6 +119,7 @@ fn every_subject_is_described_and_stored_by_a_stream() {
         subjects::link("rust"),
         subjects::account_closed(Uuid::nil()),
         subjects::dead("CLICKS"),
+        subjects::spool(Uuid::nil()),
         subjects::feed(Uuid::nil(), "rust"),
     ];
     for subject in &subjects {
@@ -183,6 +198,18 @@ fn records_have_exactly_the_described_fields() {
         at_ms: 0,
     };
     describes::<AccountClosed>(&schemas["AccountClosed"], &json!(closed));
+    describes::<SpoolReport>(&schemas["SpoolReport"], &json!(report(SpoolState::Open)));
+}
+
+#[test]
+fn both_states_of_a_spool_are_described() {
+    let states: BTreeSet<String> = [SpoolState::Open, SpoolState::Retired]
+        .map(|state| json!(report(state))["state"].as_str().unwrap().to_owned())
+        .into();
+    assert_eq!(
+        names(&document()["components"]["schemas"]["SpoolReport"]["properties"]["state"]["enum"]),
+        states
+    );
 }
 
 #[test]

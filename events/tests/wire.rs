@@ -1,7 +1,9 @@
 //! The bytes of `v1`: what was ever released can be read for ever.
 
 use events::click::{decode, decode_head, encode, encode_batch};
-use events::{AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState};
+use events::{
+    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState,
+};
 use proptest::prelude::*;
 use serde::Serialize;
 use uuid::Uuid;
@@ -61,6 +63,17 @@ fn link() -> LinkRecord {
     }
 }
 
+fn report() -> SpoolReport {
+    SpoolReport {
+        spool: uuid(3),
+        partition: 0,
+        appended: 1_000_500,
+        acknowledged: 1_000_002,
+        at_ms: 1_767_225_600_123,
+        state: SpoolState::Open,
+    }
+}
+
 fn golden(name: &str) -> Vec<u8> {
     let path = format!("{}/golden/{name}.msgpack", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -76,6 +89,10 @@ fn every_released_version_can_be_read() {
         LinkRecord::decode(&golden("link_record.v1.0")).unwrap(),
         link()
     );
+    assert_eq!(
+        SpoolReport::decode(&golden("spool_report.v1.0")).unwrap(),
+        report()
+    );
     let closed = AccountClosed {
         user_id: uuid(2),
         at_ms: 1_767_225_600_000,
@@ -90,6 +107,7 @@ fn every_released_version_can_be_read() {
 fn this_version_writes_what_it_has_released() {
     assert_eq!(batch().encode(), golden("click_batch.v1.0"));
     assert_eq!(link().encode(), golden("link_record.v1.0"));
+    assert_eq!(report().encode(), golden("spool_report.v1.0"));
     let closed = AccountClosed {
         user_id: uuid(2),
         at_ms: 1_767_225_600_000,
@@ -227,5 +245,6 @@ proptest! {
         let _ = ClickBatch::decode(&bytes);
         let _ = LinkRecord::decode(&bytes);
         let _ = AccountClosed::decode(&bytes);
+        let _ = SpoolReport::decode(&bytes);
     }
 }

@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check fmt deny api-fuzz tools
+.PHONY: help run test lint check fmt deny api-fuzz bench-levels tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
 	cargo run --release --locked -p kurz
@@ -26,6 +26,10 @@ deny: ## check licences, advisories, sources and duplicate dependencies
 api-fuzz: tools ## send generated requests to a running kurz and compare the answers with docs/openapi.json
 	cargo build --locked -p kurz
 	.ci/api-fuzz
+
+bench-levels: tools ## what each durability level costs, against nginx in the same run (needs wrk and nginx)
+	cargo build --release --locked -p auth -p shortener -p redirector -p analytics
+	python3 tests/bench/levels.py
 
 tools: ## install the pinned nats-server into .tools
 	.ci/install-nats-server

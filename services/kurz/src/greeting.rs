@@ -1,7 +1,9 @@
+use std::net::SocketAddr;
+
 use url::Url;
 
-/// What a newcomer needs next: three commands that work as they stand.
-pub fn greeting(public_url: &Url) -> String {
+/// What a newcomer needs next: commands that work as they stand.
+pub fn greeting(public_url: &Url, admin: SocketAddr) -> String {
     let base = public_url.as_str().trim_end_matches('/');
     format!(
         r#"kurz serves on {base}; in a second terminal:
@@ -14,7 +16,9 @@ Then follow {base}/rust in a browser, and see it counted:
 
   curl -sS {base}/analytics/links/rust -H "Authorization: Bearer $TOKEN"
 
-Every operation, with examples: {base}/docs. Ctrl-C stops it; nothing is lost.
+Every operation, with examples: {base}/docs
+Health and metrics: http://{admin}/metrics
+Ctrl-C stops it; nothing is lost.
 "#
     )
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use nkeys::KeyPair;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to wait before a server that died is started again.
 const RESTART: Duration = Duration::from_millis(500);
+
+/// How many free ports are tried.
+const PORT_TRIES: u32 = 3;
 
 /// How often to look whether the server has come up.
 const POLL: Duration = Duration::from_millis(20);
@@ -52,18 +55,14 @@ impl NatsServer {
     pub async fn start(
         data: &DataFolder,
         program: PathBuf,
-        mut listen: SocketAddr,
+        listen: SocketAddr,
     ) -> anyhow::Result<Self> {
         let credentials = data.secret("nats.nk", || {
             KeyPair::new_user()
                 .seed()
                 .context("can't make a key for nats-server")
         })?;
-        if listen.port() == 0 {
-            // Chosen once, so that it stays the same when the server has to be started again.
-            listen = tokio::net::TcpListener::bind(listen).await?.local_addr()?;
-        }
-        let plan = Plan {
+        let mut plan = Plan {
             program,
             config: data.join("nats.conf"),
             log: data.join("nats.log"),
@@ -71,12 +70,26 @@ impl NatsServer {
             listen,
         };
         orphan::end(&plan.pid_file, &plan.config, PATIENCE).await?;
-        std::fs::write(&plan.config, configuration(data, &plan, &credentials)?)?;
-        let child = plan.spawn().await?;
+        let any_port = listen.port() == 0;
+        let mut tries = 1;
+        let child = loop {
+            if any_port {
+                // Chosen once, so that it stays the same when the server is started again.
+                plan.listen = TcpListener::bind(listen).await?.local_addr()?;
+            }
+            std::fs::write(&plan.config, configuration(data, &plan, &credentials)?)?;
+            match plan.spawn().await {
+                Ok(child) => break child,
+                // Somebody else may have taken the port meanwhile.
+                Err(_) if any_port && tries < PORT_TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let url = format!("nats://{}", plan.listen);
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keep(plan, child, stop.clone()));
         Ok(Self {
-            url: format!("nats://{listen}"),
+            url,
             credentials,
             stop,
             keeper,

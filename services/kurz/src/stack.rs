@@ -53,7 +53,7 @@ pub async fn serve() -> anyhow::Result<()> {
     }
     let _telemetry = telemetry::init(NAME, &settings.telemetry)?;
     let listeners = Listeners::bind(settings.listen, settings.admin_listen).await?;
-    let (public, _) = listeners.addresses()?;
+    let (public, admin) = listeners.addresses()?;
     let keys = format!("http://{}/auth/.well-known/jwks.json", reachable(public));
     configs.shortener.jwks_url = keys.parse()?;
     configs.analytics.jwks_url = keys.parse()?;
@@ -85,7 +85,7 @@ pub async fn serve() -> anyhow::Result<()> {
     };
     let served = async {
         let opened = open(configs, &context).await?;
-        std::io::stdout().write_all(greeting(&public_url).as_bytes())?;
+        std::io::stdout().write_all(greeting(&public_url, admin).as_bytes())?;
         listeners.serve(opened, &context).await
     };
     let served = served.await;

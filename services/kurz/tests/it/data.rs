@@ -1,18 +1,8 @@
-use std::net::TcpListener;
 use std::process::Command;
 
 use chassis::testing::Folder;
 
-use crate::process::{Kurz, command, log_in, make_link};
-
-/// Commands must know where the admin listener is, so these tests choose its port.
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string()
-}
+use crate::process::{Kurz, log_in, make_link};
 
 fn ask(admin: &str, word: &str) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_kurz"))
@@ -27,13 +17,12 @@ fn ask(admin: &str, word: &str) -> (bool, String) {
 #[tokio::test]
 async fn commands_ask_the_running_process() {
     let folder = Folder::new();
-    let admin = free_port();
-    let (healthy, text) = ask(&admin, "healthcheck");
+    // A port on which nobody can listen.
+    let (healthy, text) = ask("127.0.0.1:1", "healthcheck");
     assert!(!healthy && text.contains("nobody answers"), "{text}");
 
-    let mut start = command(folder.path());
-    start.env("KURZ_ADMIN_LISTEN", &admin);
-    let kurz = Kurz::start_with(start, folder.path()).await;
+    let kurz = Kurz::start(folder.path()).await;
+    let admin = kurz.admin();
     chassis::testing::eventually(|| async { ask(&admin, "healthcheck").0.then_some(()) }).await;
     let token = log_in(&kurz).await;
     let (rotated, text) = ask(&admin, "rotate-key");

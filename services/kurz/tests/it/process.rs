@@ -82,6 +82,16 @@ impl Kurz {
         kurz
     }
 
+    /// Where it listens for commands, as it says itself.
+    pub fn admin(&self) -> String {
+        let line = self
+            .greeting
+            .lines()
+            .find(|line| line.starts_with("Health"))
+            .unwrap();
+        line.split('/').nth(2).unwrap().to_owned()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

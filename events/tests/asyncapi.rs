@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use events::{
-    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState, streams,
-    subjects,
+    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState,
+    streams, subjects,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -38,17 +38,57 @@ async fn render() -> impl IntoResponse {
     )
 }
 
-/// Asks the running process to do `path`; what it answered, as an error unless it did it.
-pub async fn command(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
+/// How the last line begins of an answer that was begun as a success and did not end as one.
+pub const FAILED: &str = "error: ";
+
+/// Asks the running process to do `path` (with its query, if any), and writes what it answers to
+/// `output` as it comes. An error unless it was done: unless the status says so, the answer came to
+/// its end, and its last line does not begin with [`FAILED`].
+pub async fn command(
+    admin: SocketAddr,
+    path: &str,
+    output: &mut impl std::io::Write,
+) -> anyhow::Result<()> {
     let url = format!("http://{}{path}", reachable(admin));
-    let response = reqwest::Client::new()
+    let mut response = reqwest::Client::new()
         .post(&url)
         .send()
         .await
         .with_context(|| {
             format!("nobody answers at {admin}: is it running, and is KURZ_ADMIN_LISTEN the same?")
         })?;
-    text(response).await
+    let status = response.status();
+    let mut last_line = Vec::new();
+    while let Some(bytes) = response
+        .chunk()
+        .await
+        .context("the answer was cut off: look at the log of the service")?
+    {
+        output.write_all(&bytes)?;
+        output.flush()?;
+        keep_last_line(&mut last_line, &bytes);
+    }
+    anyhow::ensure!(
+        status.is_success(),
+        "not done ({})",
+        StatusCode::as_u16(&status)
+    );
+    anyhow::ensure!(!last_line.starts_with(FAILED.as_bytes()), "not done");
+    Ok(())
+}
+
+/// Adds `bytes` to a text of which only the last line that is not empty is kept. A progress line
+/// ends with a carriage return, any other with a line feed.
+fn keep_last_line(line: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        let ended = line
+            .last()
+            .is_some_and(|last| matches!(last, b'\n' | b'\r'));
+        if ended && !matches!(byte, b'\n' | b'\r') {
+            line.clear();
+        }
+        line.push(byte);
+    }
 }
 
 /// Whether the running process is ready; an error that says what it waits for if not.
@@ -82,5 +122,25 @@ fn reachable(admin: SocketAddr) -> SocketAddr {
             (std::net::Ipv6Addr::LOCALHOST, v6.port()).into()
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_found_in_any_pieces() {
+        for pieces in [
+            &["1 of 2\r2 of 2\rerror: no\n"][..],
+            &["1 of 2", "\r2 of 2\rerr", "or: no", "\n"],
+            &["x\n", "error: no", "\n\n"],
+        ] {
+            let mut line = Vec::new();
+            for piece in pieces {
+                keep_last_line(&mut line, piece.as_bytes());
+            }
+            assert!(line.starts_with(b"error: no\n"), "{pieces:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The skeleton that all services share: from the environment to the last flushed byte.
 
+mod arguments;
 mod common;
 
 use std::future::Future;
@@ -47,11 +48,12 @@ pub trait Service {
 /// A maintenance command: a subcommand of the binary that asks the running process.
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
-    /// The word on the command line.
+    /// The word on the command line, or several with single spaces.
     pub name: &'static str,
     /// The path on the admin listener that it posts to.
     pub path: &'static str,
-    /// What it does, in a line.
+    /// What it does, in a line. An option `--name=value` becomes `name=value` in the query, and
+    /// `--name` becomes `name=true`.
     pub help: &'static str,
 }
 
@@ -143,12 +145,12 @@ pub async fn program(
     commands: &[Command],
     serve: impl Future<Output = anyhow::Result<()>>,
 ) -> ExitCode {
-    let word = std::env::args().nth(1);
-    let result = match word.as_deref() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
         None => serve.await,
-        Some("healthcheck") => ask(name, None).await,
-        Some(word) => match commands.iter().find(|command| command.name == word) {
-            Some(command) => ask(name, Some(command)).await,
+        Some("healthcheck") => healthcheck(name).await,
+        Some(_) => match arguments::path_and_query(commands, &arguments) {
+            Some(path) => ask(name, &path).await,
             None => return usage(name, commands),
         },
     };
@@ -191,16 +193,21 @@ async fn run<S: Service>() -> anyhow::Result<()> {
     listeners.serve(opened, &context).await
 }
 
-async fn ask(name: &str, command: Option<&Command>) -> anyhow::Result<()> {
-    let mut env = Env::from_process(name);
-    let admin = Common::admin_listen(&mut env);
-    let admin = env.finish(Some(admin))?;
-    let answer = match command {
-        Some(command) => admin::command(admin, command.path).await?,
-        None => admin::healthcheck(admin).await?,
-    };
+async fn ask(name: &str, path: &str) -> anyhow::Result<()> {
+    admin::command(admin_listener(name)?, path, &mut std::io::stdout()).await
+}
+
+async fn healthcheck(name: &str) -> anyhow::Result<()> {
+    let answer = admin::healthcheck(admin_listener(name)?).await?;
     std::io::stdout().write_all(answer.as_bytes())?;
     Ok(())
+}
+
+/// Where the running process listens for commands.
+fn admin_listener(name: &str) -> anyhow::Result<SocketAddr> {
+    let mut env = Env::from_process(name);
+    let admin = Common::admin_listen(&mut env);
+    Ok(env.finish(Some(admin))?)
 }
 
 fn usage(name: &str, commands: &[Command]) -> ExitCode {

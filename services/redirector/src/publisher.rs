@@ -1,5 +1,6 @@
 //! Brings spools into the stream: each click once, in order, whatever fails on the way.
 
+mod announcer;
 mod courier;
 mod leftovers;
 
@@ -14,6 +15,9 @@ use tokio::time::Instant;
 use crate::recorder::{Durability, Lane, MAX_BATCH, RecorderConfig};
 use crate::spool::Leftover;
 
+pub(crate) use announcer::Standings;
+
+use announcer::Publishers;
 use courier::Courier;
 
 /// How long clicks gather under load. A click that comes alone leaves at once; the others wait at
@@ -39,7 +43,9 @@ pub(crate) fn start(
         Durability::Ack => Duration::ZERO,
         Durability::Memory | Durability::Spool => GATHER,
     };
+    let (standings, publishers) = (Standings::default(), Publishers::new());
     for lane in lanes.iter().cloned() {
+        let (standings, running) = (standings.clone(), publishers.enter());
         let (bus, shutdown) = (context.bus.clone(), context.shutdown.clone());
         let courier = Courier::new(bus, lane.spool.partition(), lane.spool.id());
         context.shutdown.spawn("click publisher", async move {
@@ -47,23 +53,30 @@ pub(crate) fn start(
                 () = publish(&lane, courier, gather, &shutdown) => {}
                 () = flush_limit(&shutdown) => {}
             }
-            close(&lane);
+            close(&lane, &standings);
+            drop(running);
             Ok(())
         });
     }
     if let Some(lane) = lanes.first().filter(|_| !leftovers.is_empty()) {
         let (bus, shutdown) = (context.bus.clone(), context.shutdown.clone());
         let meters = lane.meters.clone();
+        let (standings, running) = (standings.clone(), publishers.enter());
+        for leftover in &leftovers {
+            standings.inherit(leftover.spool, leftover.partition().unwrap_or_default());
+        }
         context
             .shutdown
             .spawn("click publisher of earlier spools", async move {
                 tokio::select! {
-                    () = leftovers::publish(leftovers, &bus, &meters) => {}
+                    () = leftovers::publish(leftovers, &bus, &meters, &standings) => {}
                     () = flush_limit(&shutdown) => {}
                 }
+                drop(running);
                 Ok(())
             });
     }
+    announcer::start(standings, lanes, publishers, context);
 }
 
 /// Publishes until no new click can come and all are acknowledged.
@@ -123,8 +136,10 @@ fn prepare(lane: &Arc<Lane>) {
 }
 
 /// Retires the spool, or says what becomes of the clicks that are still in it.
-fn close(lane: &Lane) {
+fn close(lane: &Lane, standings: &Standings) {
+    lane.report(standings);
     if lane.spool.retire() {
+        standings.retire(lane.spool.id());
         return;
     }
     let clicks = lane.spool.pending();
@@ -134,6 +149,7 @@ fn close(lane: &Lane) {
             "NATS took not all clicks: the next start publishes them"
         );
     } else {
+        standings.retire(lane.spool.id());
         lane.meters.drop_at_stop(clicks);
         tracing::error!(
             clicks,

@@ -5,17 +5,25 @@ use std::sync::atomic::Ordering;
 
 use chassis::bus::Bus;
 
-use super::Pauses;
 use super::courier::Courier;
+use super::{Pauses, Standings};
 use crate::recorder::{MAX_BATCH, Meters};
 use crate::spool::{Chapter, Leftover};
 
 /// Publishes all of them, one after the other, oldest first.
-pub(super) async fn publish(leftovers: Vec<Leftover>, bus: &Bus, meters: &Meters) {
+pub(super) async fn publish(
+    leftovers: Vec<Leftover>,
+    bus: &Bus,
+    meters: &Meters,
+    standings: &Standings,
+) {
     for leftover in leftovers {
         let spool = leftover.spool;
-        match publish_one(leftover, bus, meters).await {
-            Ok(clicks) => tracing::info!(%spool, clicks, "an earlier spool is published"),
+        match publish_one(leftover, bus, meters, standings).await {
+            Ok(clicks) => {
+                standings.retire(spool);
+                tracing::info!(%spool, clicks, "an earlier spool is published");
+            }
             // Its files stay for the next start.
             Err(error) => tracing::error!(%spool, %error, "an earlier spool can't be read"),
         }
@@ -24,7 +32,12 @@ pub(super) async fn publish(leftovers: Vec<Leftover>, bus: &Bus, meters: &Meters
 }
 
 /// How many clicks were sent.
-async fn publish_one(mut leftover: Leftover, bus: &Bus, meters: &Meters) -> io::Result<u64> {
+async fn publish_one(
+    mut leftover: Leftover,
+    bus: &Bus,
+    meters: &Meters,
+    standings: &Standings,
+) -> io::Result<u64> {
     let mut clicks = 0;
     if let Some(partition) = leftover.partition() {
         let mut courier = Courier::of_leftover(bus.clone(), partition, leftover.spool);
@@ -33,7 +46,10 @@ async fn publish_one(mut leftover: Leftover, bus: &Bus, meters: &Meters) -> io::
             leftover = back;
             let Some(chapter) = chapter? else { break };
             tell(&leftover, &chapter, courier.position());
+            let (spool, end) = (leftover.spool, chapter.next());
+            standings.set(spool, partition, end, courier.position());
             clicks += publish_chapter(&chapter, &mut courier, meters).await;
+            standings.set(spool, partition, end, courier.position());
             leftover.delete_first();
         }
     }

@@ -7,6 +7,7 @@ use chassis::service::Context;
 use tokio::sync::{Notify, watch};
 
 use super::{Meters, SyncPolicy};
+use crate::publisher::Standings;
 use crate::spool::{Batch, Limits, Refused, Spool};
 
 /// How much goes into one message: enough that its price for each click vanishes, and well below
@@ -75,6 +76,15 @@ impl Lane {
         self.meters
             .acknowledged
             .increment(next.saturating_sub(before));
+    }
+
+    /// Tells how far the spool is.
+    pub(crate) fn report(&self, standings: &Standings) {
+        let spool = &self.spool;
+        let next = spool.next();
+        // Clicks may come in between: then fewer are called acknowledged than are.
+        let acknowledged = next.saturating_sub(spool.pending());
+        standings.set(spool.id(), spool.partition(), next, acknowledged);
     }
 
     /// Waits until the click `number` is in the stream.

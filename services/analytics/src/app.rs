@@ -1,9 +1,10 @@
 //! Where the parts meet.
 
-use axum::Router;
+use std::sync::Arc;
+
 use chassis::caller::Verifier;
 use chassis::env::Env;
-use chassis::service::{Context, Opened, Service};
+use chassis::service::{Command, Context, Opened, Service};
 use chassis::sqlite::Database;
 use events::streams;
 
@@ -12,7 +13,7 @@ use crate::live::Hub;
 use crate::rules::Rules;
 use crate::state::AppState;
 use crate::streams::Streams;
-use crate::{accounts, ingest, links, retention, routes, store};
+use crate::{accounts, audit, ingest, links, maintenance, retention, routes, store};
 
 /// The service analytics.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct App;
 
 impl Service for App {
     const NAME: &'static str = "analytics";
+    const COMMANDS: &'static [Command] = maintenance::COMMANDS;
     type Config = Config;
 
     fn config(env: &mut Env) -> Option<Config> {
@@ -39,6 +41,8 @@ impl Service for App {
         let warm = ready.latch("database");
         let state = AppState {
             database: Database::open(&config.database, config.profile, store::MIGRATIONS).await?,
+            applying: Arc::default(),
+            upkeep: Arc::default(),
             verifier: Verifier::remote(config.jwks_url, &issuer, clock.clone()),
             clock,
             bus,
@@ -61,12 +65,13 @@ impl Service for App {
             "retention",
             Box::pin(retention::run(state.clone(), config.retention)),
         );
+        shutdown.spawn("audit", Box::pin(audit::run(state.clone())));
         shutdown.spawn("database", close(state.clone()));
         // Reports need the database alone: they are answered while NATS is away.
         warm.open();
         Ok(Opened {
+            admin: maintenance::router(state.clone()),
             router: routes::router(state),
-            admin: Router::new(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The consumer: from the stream CLICKS into the database, each click exactly once.
 
-mod apply;
-mod dead;
+pub mod apply;
+pub mod dead;
 mod fetch;
 pub mod ledger;
 pub mod set;
@@ -61,7 +61,7 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
     let mut backoff = Backoff::default();
     announce(&state).await?;
     while !state.shutdown.is_cancelled() {
-        for spec in [&streams::CLICKS, &streams::DEAD] {
+        for spec in [&streams::CLICKS, &streams::DEAD, &streams::SPOOLS] {
             match state.bus.declare(spec).await {
                 Err(_) if state.shutdown.is_cancelled() => return Ok(()),
                 declared => declared?,
@@ -210,7 +210,11 @@ async fn take_in(
         position,
         missed,
     });
-    let Some(outcome) = store(state, &set).await? else {
+    // A rebuild that has caught up holds this while it compares and takes over.
+    let applying = state.applying.lock().await;
+    let stored = store(state, &set).await?;
+    drop(applying);
+    let Some(outcome) = stored else {
         return Ok(None);
     };
     report(&outcome);
@@ -270,7 +274,8 @@ async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, stor
     }
 }
 
-fn report(outcome: &Outcome) {
+/// Puts what became of clicks into the metrics and the log.
+pub fn report(outcome: &Outcome) {
     counter!("kurz_clicks_applied_total").increment(outcome.applied);
     counter!("kurz_clicks_duplicate_total").increment(outcome.duplicates);
     counter!("kurz_clicks_of_closed_accounts_total").increment(outcome.dropped);

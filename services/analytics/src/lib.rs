@@ -2,12 +2,15 @@
 
 mod accounts;
 mod app;
+mod audit;
 mod config;
+mod dead_letters;
 mod domain;
 mod error;
 mod ingest;
 mod links;
 mod live;
+mod maintenance;
 mod retention;
 mod routes;
 mod rules;

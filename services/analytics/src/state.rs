@@ -1,5 +1,7 @@
 //! What the handlers and the workers share.
 
+use std::sync::Arc;
+
 use axum::extract::FromRef;
 use chassis::bus::Bus;
 use chassis::caller::Verifier;
@@ -7,6 +9,7 @@ use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
 use chassis::shutdown::Shutdown;
 use chassis::sqlite::Database;
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::live::Hub;
@@ -18,6 +21,11 @@ use crate::streams::Streams;
 pub struct AppState {
     /// `clicks.db`.
     pub database: Database,
+    /// Held while clicks are being applied: who holds it sees counters that stand still.
+    pub applying: Arc<Mutex<()>>,
+    /// Held by whoever must be the only one to work on the whole database or the whole stream: a
+    /// rebuild, a backup, a sweep.
+    pub upkeep: Arc<Mutex<()>>,
     /// Says who the caller is.
     pub verifier: Verifier,
     /// What time it is.

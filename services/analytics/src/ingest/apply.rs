@@ -29,11 +29,26 @@ pub struct Outcome {
 
 /// Applies a set inside the transaction `tx`.
 pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Outcome, Error> {
+    let mut outcome = apply_messages(tx, &set.messages, now_ms)?;
+    for &(first, last) in &set.missed {
+        position::add_missed(tx, &set.position.epoch, first, last, now_ms)?;
+        outcome.missed = Some(position::missed(tx)?);
+    }
+    position::save(tx, stream, &set.position)?;
+    Ok(outcome)
+}
+
+/// Applies messages, wherever they come from: the position stays as it is.
+pub fn apply_messages(
+    tx: &Connection,
+    messages: &[Message],
+    now_ms: i64,
+) -> Result<Outcome, Error> {
     let mut outcome = Outcome::default();
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
     let mut owners: HashMap<Uuid, bool> = HashMap::new();
     let mut sums = Sums::default();
-    for (at, message) in set.messages.iter().enumerate() {
+    for (at, message) in messages.iter().enumerate() {
         let ledger = match spools.entry(message.spool) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -71,11 +86,6 @@ pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Ou
     if spools.values().any(Ledger::gaps_changed) {
         outcome.missing = Some(ledgers::missing(tx)?);
     }
-    for &(first, last) in &set.missed {
-        position::add_missed(tx, &set.position.epoch, first, last, now_ms)?;
-        outcome.missed = Some(position::missed(tx)?);
-    }
-    position::save(tx, stream, &set.position)?;
     Ok(outcome)
 }
 

@@ -8,15 +8,15 @@ use events::subjects;
 use metrics::counter;
 
 /// Why the message is dead.
-const REASON: &str = "Kurz-Reason";
+pub const REASON: &str = "Kurz-Reason";
 /// Where it was published.
-const SUBJECT: &str = "Kurz-Subject";
+pub const SUBJECT: &str = "Kurz-Subject";
 /// Its sequence in the stream that it came from.
-const SEQUENCE: &str = "Kurz-Sequence";
+pub const SEQUENCE: &str = "Kurz-Sequence";
 /// The identity of the stream that it came from.
 const EPOCH: &str = "Kurz-Epoch";
 /// Says that the payload had to be cut, and how long it was.
-const CUT: &str = "Kurz-Cut";
+pub const CUT: &str = "Kurz-Cut";
 
 /// The longest reason that is kept, in bytes: it may quote the message.
 const MAX_REASON: usize = 500;

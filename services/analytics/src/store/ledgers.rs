@@ -52,6 +52,20 @@ pub fn save(tx: &Connection, spool: Uuid, ledger: &Ledger) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Every spool with its next number, and how many numbers before that are missing.
+pub fn all(tx: &Connection) -> rusqlite::Result<Vec<(Uuid, u64, u64)>> {
+    tx.prepare_cached(
+        "SELECT spool, next, coalesce(
+             (SELECT sum(last - first + 1) FROM gap WHERE gap.spool = spool.spool), 0)
+         FROM spool",
+    )?
+    .query_map([], |row| {
+        let [next, missing] = [row.get::<_, i64>(1)?, row.get::<_, i64>(2)?];
+        Ok((row.get(0)?, next.cast_unsigned(), missing.cast_unsigned()))
+    })?
+    .collect()
+}
+
 /// How many numbers are missing, over all spools.
 pub fn missing(tx: &Connection) -> rusqlite::Result<u64> {
     tx.prepare_cached("SELECT coalesce(sum(last - first + 1), 0) FROM gap")?

@@ -1,7 +1,9 @@
 //! The tests of analytics against a real nats-server, real SQLite files and real HTTP.
 
 mod accounts;
+mod audit;
 mod bench;
+mod dead;
 mod feeder;
 mod hostile;
 mod ingest;

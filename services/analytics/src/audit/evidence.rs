@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::bus::{Bus, Start, StoredMessage};
+use events::{SpoolReport, click, streams, subjects};
+use uuid::Uuid;
+
+use crate::state::AppState;
+use crate::store::position::Position;
+use crate::store::{self, ledgers, position};
+
+/// How long the bus may take for the next message.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What everybody says. Read upstream first: what moves on meanwhile is seen further down, and
+/// nothing seems lost that is not.
+pub(super) struct Evidence {
+    /// Of each spool that anybody knows.
+    pub(super) spools: BTreeMap<Uuid, Spool>,
+    /// The sequence up to which the stream as it is now was read.
+    pub(super) read_up_to: u64,
+    /// Messages that left the stream before they were read, over all times.
+    pub(super) missed: u64,
+    /// Messages that were set aside and not retried.
+    pub(super) dead: u64,
+}
+
+/// What is known of one spool.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Spool {
+    /// What its redirector said last.
+    pub(super) report: Option<SpoolReport>,
+    /// The last message of its subject.
+    pub(super) stored: Option<Stored>,
+    /// The next number that analytics expects.
+    pub(super) next: u64,
+    /// The numbers before that one that were never seen.
+    pub(super) gaps: u64,
+}
+
+/// The last message of a spool's subject.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// Its place in the stream.
+    pub(super) sequence: u64,
+    /// The number behind its last click; none if it is no batch of the spool.
+    pub(super) end: Option<u64>,
+}
+
+pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
+    let mut spools = BTreeMap::<Uuid, Spool>::new();
+    for message in last_messages(&state.bus, streams::SPOOLS.name, subjects::SPOOLS_ALL).await? {
+        match SpoolReport::decode(&message.payload) {
+            Ok(report) => spools.entry(report.spool).or_default().report = Some(report),
+            Err(error) => tracing::warn!(subject = message.subject, %error, "unreadable report"),
+        }
+    }
+    let epoch = state.bus.epoch(streams::CLICKS.name).await?;
+    for message in last_messages(&state.bus, streams::CLICKS.name, subjects::CLICKS_ALL).await? {
+        let spool = message.subject.rsplit('.').next().map(str::parse::<Uuid>);
+        // A subject without a spool is nobody's: its message is set aside by the ingest.
+        let Some(Ok(spool)) = spool else { continue };
+        let end = click::decode_head(&message.payload)
+            .ok()
+            .filter(|(own, _, _)| *own == spool)
+            .map(|(_, first, count)| first.saturating_add(u64::from(count)));
+        spools.entry(spool).or_default().stored = Some(Stored {
+            sequence: message.sequence,
+            end,
+        });
+    }
+    let dead = dead(&state.bus).await?;
+    let counted = state.database.read(|tx| {
+        let position = position::load(tx, streams::CLICKS.name)?;
+        Ok::<_, store::Error>((ledgers::all(tx)?, position, position::missed(tx)?))
+    });
+    let (ledgers, position, missed) = counted.await?;
+    for (spool, next, gaps) in ledgers {
+        let known = spools.entry(spool).or_default();
+        (known.next, known.gaps) = (next, gaps);
+    }
+    Ok(Evidence {
+        spools,
+        read_up_to: read_up_to(position.as_ref(), &epoch),
+        missed,
+        dead,
+    })
+}
+
+/// A position in another stream says nothing about this one.
+fn read_up_to(position: Option<&Position>, epoch: &str) -> u64 {
+    position
+        .filter(|position| position.epoch == epoch)
+        .map_or(0, |position| position.sequence)
+}
+
+/// The last message of each subject.
+async fn last_messages(
+    bus: &Bus,
+    stream: &str,
+    filter: &str,
+) -> anyhow::Result<Vec<StoredMessage>> {
+    let mut follow = bus
+        .follow(stream, Some(filter), Start::LastPerSubject)
+        .await?;
+    let mut messages = Vec::new();
+    // What comes while this reads is behind the last ones.
+    for _ in 0..follow.backlog() {
+        let next = tokio::time::timeout(LIMIT, follow.next());
+        let message = next
+            .await
+            .with_context(|| format!("the stream {stream} said nothing for {LIMIT:?}"))?
+            .with_context(|| format!("the stream {stream} ended"))??;
+        let is_last = message.pending == 0;
+        messages.push(message);
+        if is_last {
+            break;
+        }
+    }
+    Ok(messages)
+}
+
+async fn dead(bus: &Bus) -> anyhow::Result<u64> {
+    let stream = bus.jetstream().get_stream(streams::DEAD.name).await?;
+    Ok(stream.cached_info().state.messages)
+}

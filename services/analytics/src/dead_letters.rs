@@ -1,0 +1,234 @@
+//! Messages that were set aside: shown, and tried again by a version that can read them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use async_nats::HeaderMap;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use bytes::Bytes;
+use chassis::bus::{Start, StoredMessage};
+use chassis::problem::Problem;
+use events::{streams, subjects};
+use jiff::Timestamp;
+
+use crate::ingest::apply::{Outcome, apply_messages};
+use crate::ingest::{dead, set};
+use crate::state::AppState;
+
+/// Messages that are shown or tried at most, so that the answer can be read.
+const SHOWN: usize = 1_000;
+
+/// How long the bus may take for the next message.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Which messages to try again.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// The one with this sequence in the stream `DEAD`.
+    One(u64),
+    /// Every one, from the oldest on.
+    All,
+}
+
+/// What became of a retry.
+pub struct Retried {
+    /// One line for each message.
+    pub text: String,
+    /// How many are still dead.
+    pub failed: usize,
+}
+
+/// A message as it lies in `DEAD`.
+struct Letter {
+    sequence: u64,
+    stored_at_ns: i128,
+    payload: Bytes,
+    headers: HeaderMap,
+    /// The subject on which it lies: `dead.v1.<stream>`.
+    subject: String,
+}
+
+/// One line for each message: where it was, and why it could not be read.
+pub async fn list(state: &AppState) -> Result<String, Problem> {
+    let letters = letters(state).await.map_err(|error| unreachable(&error))?;
+    let mut text = format!(
+        "{:>8}  {:20}  {:>12}  {:>7}  {:56}  reason\n",
+        "sequence", "set aside", "in stream", "bytes", "subject"
+    );
+    for letter in &letters {
+        let header = |name| letter.header(name).unwrap_or("?");
+        // Writing into a String can't fail.
+        let _ = writeln!(
+            text,
+            "{:>8}  {:20}  {:>12}  {:>7}  {:56}  {}",
+            letter.sequence,
+            letter.set_aside_at(),
+            header(dead::SEQUENCE),
+            letter.header(dead::CUT).map_or_else(
+                || letter.payload.len().to_string(),
+                |bytes| format!("{bytes}, cut"),
+            ),
+            header(dead::SUBJECT),
+            header(dead::REASON),
+        );
+    }
+    let _ = match letters.len() {
+        SHOWN => writeln!(text, "\nthe first {SHOWN} messages; there may be more"),
+        count => writeln!(text, "\n{count} messages"),
+    };
+    Ok(text)
+}
+
+/// Counts those that can be read by now, and takes them out of `DEAD`. Their numbers were gaps,
+/// which this closes; what was counted already is not counted again.
+pub async fn retry(state: &AppState, which: Which) -> Result<Retried, Problem> {
+    let stream = dead_stream(state)
+        .await
+        .map_err(|error| unreachable(&error))?;
+    let letters = match which {
+        Which::All => letters(state).await.map_err(|error| unreachable(&error))?,
+        Which::One(sequence) => vec![letter(&stream, sequence).await?],
+    };
+    let (mut text, mut failed) = (String::new(), 0);
+    for letter in &letters {
+        // Writing into a String can't fail.
+        let _ = match retry_one(state, &stream, letter).await {
+            Ok(outcome) => writeln!(
+                text,
+                "{}: {} clicks counted, {} seen before, {} of closed accounts dropped",
+                letter.sequence, outcome.applied, outcome.duplicates, outcome.dropped
+            ),
+            Err(error) => {
+                failed += 1;
+                writeln!(text, "{}: still dead: {error:#}", letter.sequence)
+            }
+        };
+    }
+    let _ = writeln!(
+        text,
+        "\n{} of {} messages counted",
+        letters.len() - failed,
+        letters.len()
+    );
+    Ok(Retried { text, failed })
+}
+
+async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow::Result<Outcome> {
+    let message = letter.original()?;
+    let rules = state.rules.clone();
+    let read = tokio::task::spawn_blocking(move || set::read(&message, &rules));
+    let message = read.await?.map_err(|why| anyhow!(why.reason))?;
+    let now_ms = state.clock.now_ms();
+    let messages = Arc::new(vec![message]);
+    let outcome = {
+        // A rebuild compares two databases that stand still.
+        let _applying = state.applying.lock().await;
+        let messages = Arc::clone(&messages);
+        let write = state
+            .database
+            .write(move |tx| apply_messages(tx, &messages, now_ms));
+        write.await.map_err(anyhow::Error::from)?
+    };
+    crate::ingest::report(&outcome);
+    tracing::info!(
+        sequence = letter.sequence,
+        applied = outcome.applied,
+        "a message that was set aside is counted"
+    );
+    // A crash before this leaves a message that changes nothing when it is tried again.
+    stream
+        .delete_message(letter.sequence)
+        .await
+        .context("it was counted, but can't be deleted from DEAD (trying again is harmless)")?;
+    Ok(outcome)
+}
+
+impl Letter {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    fn set_aside_at(&self) -> String {
+        i64::try_from(self.stored_at_ns / 1_000_000_000)
+            .ok()
+            .and_then(|second| Timestamp::from_second(second).ok())
+            .map_or_else(|| "?".to_owned(), |at| at.to_string())
+    }
+
+    /// The message as it was in its own stream.
+    fn original(&self) -> anyhow::Result<StoredMessage> {
+        let own = subjects::dead(streams::CLICKS.name);
+        ensure!(
+            self.subject == own,
+            "only messages of {own} can be tried again, and it is of {}",
+            self.subject
+        );
+        ensure!(
+            self.header(dead::CUT).is_none(),
+            "its end was cut off, since it was longer than the server accepts"
+        );
+        let subject = self.header(dead::SUBJECT).context("it has no subject")?;
+        let sequence = self.header(dead::SEQUENCE).and_then(|it| it.parse().ok());
+        Ok(StoredMessage {
+            subject: subject.to_owned(),
+            sequence: sequence.context("it has no sequence")?,
+            stored_at_ns: self.stored_at_ns,
+            payload: self.payload.clone(),
+            headers: HeaderMap::new(),
+            pending: 0,
+        })
+    }
+}
+
+async fn dead_stream(state: &AppState) -> anyhow::Result<Stream> {
+    Ok(state.bus.jetstream().get_stream(streams::DEAD.name).await?)
+}
+
+/// The oldest ones.
+async fn letters(state: &AppState) -> anyhow::Result<Vec<Letter>> {
+    let name = streams::DEAD.name;
+    let mut follow = state.bus.follow(name, None, Start::First).await?;
+    let mut letters = Vec::new();
+    for _ in 0..follow.backlog().min(SHOWN as u64) {
+        let next = tokio::time::timeout(LIMIT, follow.next()).await;
+        let message = next
+            .with_context(|| format!("the stream {name} said nothing for {LIMIT:?}"))?
+            .with_context(|| format!("the stream {name} ended"))??;
+        let is_last = message.pending == 0;
+        letters.push(Letter {
+            sequence: message.sequence,
+            stored_at_ns: message.stored_at_ns,
+            payload: message.payload,
+            headers: message.headers,
+            subject: message.subject,
+        });
+        if is_last {
+            break;
+        }
+    }
+    Ok(letters)
+}
+
+async fn letter(stream: &Stream, sequence: u64) -> Result<Letter, Problem> {
+    let missing = || Problem::not_found(format!("DEAD holds no message {sequence}"));
+    if sequence == 0 {
+        return Err(missing());
+    }
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(Letter {
+            sequence: message.sequence,
+            stored_at_ns: message.time.unix_timestamp_nanos(),
+            payload: message.payload,
+            headers: message.headers,
+            subject: message.subject.to_string(),
+        }),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Err(missing()),
+        Err(error) => Err(unreachable(&error.into())),
+    }
+}
+
+fn unreachable(error: &anyhow::Error) -> Problem {
+    Problem::unavailable(format!("the stream DEAD does not answer: {error:#}"))
+}

@@ -1,6 +1,7 @@
 //! The stories that take all services to tell.
 
 mod account_closed;
+mod crash;
 mod edits;
 mod outages;
 mod two_redirectors;

@@ -13,7 +13,7 @@ use crate::live::Hub;
 use crate::rules::Rules;
 use crate::state::AppState;
 use crate::streams::Streams;
-use crate::{accounts, audit, ingest, links, maintenance, retention, routes, store};
+use crate::{accounts, audit, ingest, links, maintenance, rebuild, retention, routes, store};
 
 /// The service analytics.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ impl Service for App {
         let warm = ready.latch("database");
         let state = AppState {
             database: Database::open(&config.database, config.profile, store::MIGRATIONS).await?,
+            backups: config.backups,
             applying: Arc::default(),
             upkeep: Arc::default(),
             verifier: Verifier::remote(config.jwks_url, &issuer, clock.clone()),
@@ -53,6 +54,7 @@ impl Service for App {
             trusted_proxies,
             public_url,
         };
+        rebuild::clean_up(&state.database)?;
         accounts::refuse_known(&state).await?;
         shutdown.spawn("feed", Box::pin(declare_feed(state.clone())));
         shutdown.spawn(

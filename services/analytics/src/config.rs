@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chassis::backups::Backups;
 use chassis::env::Env;
 use chassis::sqlite::Profile;
 use url::Url;
@@ -19,6 +20,8 @@ pub struct Config {
     pub database: PathBuf,
     /// `KURZ_DATABASE_PROFILE`: `local` (default) or `nfs`.
     pub profile: Profile,
+    /// `KURZ_BACKUPS`: where copies of the database are.
+    pub backups: Backups,
     /// `KURZ_JWKS_URL`: where the keys of the access tokens are.
     pub jwks_url: Url,
     /// `KURZ_CLICK_RETENTION`: how long applied clicks stay in the stream (`30d`).
@@ -31,7 +34,7 @@ pub struct Config {
 impl Config {
     /// Reads the settings; faults are noted in `env`.
     pub fn from_env(env: &mut Env) -> Option<Self> {
-        let database = env.required("KURZ_DATABASE");
+        let database: Option<PathBuf> = env.required("KURZ_DATABASE");
         let profile = env.or("KURZ_DATABASE_PROFILE", Profile::Local);
         let jwks_url = env.required("KURZ_JWKS_URL");
         let retention = env.or("KURZ_CLICK_RETENTION", Retention::default());
@@ -40,8 +43,10 @@ impl Config {
             env.fault("KURZ_PARTITIONS", "is 0; at least 1 is needed");
             return None;
         }
+        let database = database?;
         Some(Self {
-            database: database?,
+            backups: Backups::from_env(env, &database),
+            database,
             profile,
             jwks_url: jwks_url?,
             retention,

@@ -2,10 +2,10 @@
 
 pub mod apply;
 pub mod dead;
-mod fetch;
+pub mod fetch;
 pub mod ledger;
 pub mod set;
-mod stream;
+pub mod stream;
 pub mod sums;
 mod watch;
 
@@ -88,7 +88,7 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
 }
 
 /// Sets the gauges to what the database says.
-async fn announce(state: &AppState) -> anyhow::Result<()> {
+pub async fn announce(state: &AppState) -> anyhow::Result<()> {
     let (missing, missed) = state
         .database
         .read(|tx| Ok::<_, store::Error>((ledgers::missing(tx)?, position::missed(tx)?)))
@@ -183,20 +183,7 @@ async fn take_in(
     let epoch = position.epoch.clone();
     let rules = state.rules.clone();
     // Decoding 20,000 clicks takes tens of milliseconds: not on a thread that answers requests.
-    let decoding = tokio::task::spawn_blocking(move || {
-        let mut readable = Vec::with_capacity(messages.len());
-        let mut unreadable = Vec::new();
-        for message in messages {
-            match set::read(&message, &rules) {
-                Ok(read) => readable.push(read),
-                Err(why) => {
-                    readable.extend(why.hole(message.sequence));
-                    unreadable.push((message, why.reason));
-                }
-            }
-        }
-        (readable, unreadable)
-    });
+    let decoding = tokio::task::spawn_blocking(move || set::read_all(messages, &rules));
     let (readable, unreadable) = decoding
         .await
         .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;

@@ -11,6 +11,7 @@ mod ingest;
 mod links;
 mod live;
 mod maintenance;
+mod rebuild;
 mod retention;
 mod routes;
 mod rules;

@@ -1,19 +1,29 @@
 //! The maintenance commands, on the admin listener.
 
+use std::convert::Infallible;
+
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use chassis::admin;
+use chassis::backups::Backups;
 use chassis::extract::Query;
 use chassis::problem::Problem;
 use chassis::service::Command;
+use futures_util::stream;
 use serde::Deserialize;
 
 use crate::audit;
 use crate::dead_letters::{self, Which};
+use crate::rebuild;
 use crate::state::AppState;
+
+/// Where a copy of `clicks.db` is made.
+const BACKUP: &str = "/backup/clicks";
 
 /// The commands of the program.
 pub const COMMANDS: &[Command] = &[
@@ -21,6 +31,12 @@ pub const COMMANDS: &[Command] = &[
         name: "audit",
         path: "/audit",
         help: "compare what was announced, published and counted; fails if clicks are missing",
+    },
+    Backups::command(BACKUP),
+    Command {
+        name: "rebuild",
+        path: "/rebuild",
+        help: "[--accept]  count the stream again and compare; take differences over if accepted",
     },
     Command {
         name: "dead list",
@@ -36,17 +52,49 @@ pub const COMMANDS: &[Command] = &[
 
 /// Their routes.
 pub fn router(state: AppState) -> Router {
+    let backups = state.backups.clone();
+    let backups = backups.router(BACKUP, state.database.clone(), state.clock.clone());
     Router::new()
         .route("/audit", post(audit))
+        .route("/rebuild", post(rebuild))
         .route("/dead/list", post(dead_list))
         .route("/dead/retry", post(dead_retry))
         .with_state(state)
+        .merge(backups)
 }
 
 /// 409 if clicks are missing.
 async fn audit(State(state): State<AppState>) -> Result<Response, Problem> {
     let report = audit::audit(&state).await?;
     Ok(answer(report.missing == 0, report.text))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rebuild {
+    /// Whether differences are taken over.
+    #[serde(default)]
+    accept: bool,
+}
+
+/// Always 200: what comes out is known at the end, and stands in the last line. Whoever goes away
+/// gives the rebuild up.
+async fn rebuild(State(state): State<AppState>, Query(options): Query<Rebuild>) -> Response {
+    let (output, lines) = rebuild::channel();
+    let worker = state.clone();
+    state.shutdown.spawn("rebuild", async move {
+        if let Err(error) = rebuild::rebuild(&worker, options.accept, &output).await {
+            tracing::warn!(error = format!("{error:#}"), "no rebuild");
+            // Whoever asked may be gone.
+            let _ = output.line(&format!("{}{error:#}", admin::FAILED)).await;
+        }
+        Ok(())
+    });
+    let lines = stream::unfold(lines, |mut lines| async move {
+        Some((Ok::<_, Infallible>(lines.recv().await?), lines))
+    });
+    let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (text, Body::from_stream(lines)).into_response()
 }
 
 async fn dead_list(State(state): State<AppState>) -> Result<Response, Problem> {

@@ -42,6 +42,8 @@ pub async fn run(state: AppState, retention: Retention) -> anyhow::Result<()> {
 /// Deletes what is older than the retention and was applied. The last applied message always
 /// stays: it is how the next start knows that the stream is the one that was read.
 async fn sweep(state: &AppState, retention: Retention) -> anyhow::Result<()> {
+    // A rebuild reads the stream from its first message.
+    let _upkeep = state.upkeep.lock().await;
     let name = streams::CLICKS.name;
     let stream = state.bus.jetstream().get_stream(name).await?;
     let epoch = state.bus.epoch(name).await?;

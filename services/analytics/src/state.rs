@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use chassis::backups::Backups;
 use chassis::bus::Bus;
 use chassis::caller::Verifier;
 use chassis::client_address::TrustedProxies;
@@ -21,6 +22,8 @@ use crate::streams::Streams;
 pub struct AppState {
     /// `clicks.db`.
     pub database: Database,
+    /// Copies of it.
+    pub backups: Backups,
     /// Held while clicks are being applied: who holds it sees counters that stand still.
     pub applying: Arc<Mutex<()>>,
     /// Held by whoever must be the only one to work on the whole database or the whole stream: a

@@ -2,12 +2,14 @@
 //! of its caller.
 
 pub mod accounts;
+pub mod compare;
 pub mod counters;
 pub mod labels;
 pub mod ledgers;
 pub mod links;
 pub mod position;
 pub mod reports;
+pub mod take_over;
 
 use chassis::sqlite::Closed;
 use rusqlite::ErrorCode;

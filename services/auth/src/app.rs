@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::extract::FromRef;
+use chassis::backups::Backups;
 use chassis::caller::Verifier;
 use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
@@ -48,13 +49,19 @@ pub struct AppState {
     pub trusted_proxies: TrustedProxies,
 }
 
+/// Where a copy of `auth.db` is made.
+const BACKUP: &str = "/backup/auth";
+
 impl Service for App {
     const NAME: &'static str = "auth";
-    const COMMANDS: &'static [Command] = &[Command {
-        name: "rotate-key",
-        path: "/keys/rotate",
-        help: "signs with the next key from now on; tokens in flight stay good",
-    }];
+    const COMMANDS: &'static [Command] = &[
+        Command {
+            name: "rotate-key",
+            path: "/keys/rotate",
+            help: "signs with the next key from now on; tokens in flight stay good",
+        },
+        Backups::command(BACKUP),
+    ];
 
     type Config = Config;
 
@@ -82,6 +89,9 @@ impl Service for App {
         {
             verifier.refuse_subject(user_id);
         }
+        let backups = config
+            .backups
+            .router(BACKUP, database.clone(), context.clock.clone());
         let relay = Relay::start(database, context.bus.clone(), &context.shutdown);
         start_workers(&context, &store, &keys, &verifier);
         let state = AppState {
@@ -96,7 +106,7 @@ impl Service for App {
         };
         Ok(Opened {
             router: routes::public(state.clone()).0,
-            admin: routes::admin(state),
+            admin: routes::admin(state).merge(backups),
         })
     }
 }

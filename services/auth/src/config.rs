@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chassis::backups::Backups;
 use chassis::env::Env;
 use chassis::sqlite::Profile;
 
@@ -14,6 +15,8 @@ pub struct Config {
     pub database: PathBuf,
     /// `KURZ_DATABASE_PROFILE`: what kind of disk the file is on. Default: local.
     pub profile: Profile,
+    /// `KURZ_BACKUPS`: where copies of the database are.
+    pub backups: Backups,
     /// How often somebody may try. Not an environment variable: a setting that turns protection
     /// off would sooner or later be set.
     pub limits: Limits,
@@ -22,8 +25,10 @@ pub struct Config {
 impl Config {
     /// The defaults, on this database.
     pub fn new(database: impl Into<PathBuf>, profile: Profile) -> Self {
+        let database = database.into();
         Self {
-            database: database.into(),
+            backups: Backups::beside(&database),
+            database,
             profile,
             limits: Limits::default(),
         }
@@ -33,6 +38,10 @@ impl Config {
     pub fn from_env(env: &mut Env) -> Option<Self> {
         let database: Option<PathBuf> = env.required("KURZ_DATABASE");
         let profile = env.or("KURZ_DATABASE_PROFILE", Profile::Local);
-        Some(Self::new(database?, profile))
+        let database = database?;
+        Some(Self {
+            backups: Backups::from_env(env, &database),
+            ..Self::new(database, profile)
+        })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod backoff;
+pub mod backups;
 pub mod bus;
 pub mod caller;
 pub mod client_address;

@@ -149,8 +149,8 @@ pub async fn program(
     let result = match arguments.first().map(String::as_str) {
         None => serve.await,
         Some("healthcheck") => healthcheck(name).await,
-        Some(_) => match arguments::path_and_query(commands, &arguments) {
-            Some(path) => ask(name, &path).await,
+        Some(_) => match arguments::paths_and_queries(commands, &arguments) {
+            Some(paths) => ask(name, &paths).await,
             None => return usage(name, commands),
         },
     };
@@ -193,8 +193,12 @@ async fn run<S: Service>() -> anyhow::Result<()> {
     listeners.serve(opened, &context).await
 }
 
-async fn ask(name: &str, path: &str) -> anyhow::Result<()> {
-    admin::command(admin_listener(name)?, path, &mut std::io::stdout()).await
+async fn ask(name: &str, paths: &[String]) -> anyhow::Result<()> {
+    let admin = admin_listener(name)?;
+    for path in paths {
+        admin::command(admin, path, &mut std::io::stdout()).await?;
+    }
+    Ok(())
 }
 
 async fn healthcheck(name: &str) -> anyhow::Result<()> {
@@ -215,11 +219,12 @@ fn usage(name: &str, commands: &[Command]) -> ExitCode {
         format!("usage: {name}  serve"),
         format!("       {name} healthcheck  whether the running one is ready"),
     ];
-    lines.extend(
-        commands
-            .iter()
-            .map(|command| format!("       {name} {}  {}", command.name, command.help)),
-    );
+    for command in commands {
+        let line = format!("       {name} {}  {}", command.name, command.help);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
     // Nothing can be done if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
     ExitCode::from(2)

@@ -4,6 +4,7 @@
 //! behind its own savepoint, so that one that fails takes nobody with it. A write is durable when
 //! [`Database::write`] returns.
 
+mod backup;
 mod profile;
 mod writer;
 
@@ -18,6 +19,9 @@ use rusqlite_migration::{M, Migrations};
 pub use profile::Profile;
 use writer::Writer;
 
+/// The name under which a change or a comparison sees the other database.
+pub const BESIDE: &str = "beside";
+
 /// How many connections read at the same time: SQLite reads are short, and the cores are few.
 const READERS: usize = 4;
 
@@ -25,6 +29,7 @@ const READERS: usize = 4;
 #[derive(Clone)]
 pub struct Database {
     path: Arc<PathBuf>,
+    profile: Profile,
     writer: Writer,
     readers: Pool,
 }
@@ -50,6 +55,7 @@ impl Database {
             .with_context(|| format!("can't open the database {shown}"))?;
         Ok(Self {
             path: Arc::new(path.to_owned()),
+            profile,
             writer: Writer::start(connection)?,
             readers: readers(path, profile)?,
         })
@@ -68,8 +74,48 @@ impl Database {
         // So that what is written on the writer's thread still belongs to the caller's trace.
         let span = tracing::Span::current();
         self.writer
-            .write(move |connection| span.in_scope(|| change(connection)))
+            .write(move |connection| span.in_scope(|| change(connection)), None)
             .await
+    }
+
+    /// The same as [`Database::write`] for a change that also reads the database `other`, under the
+    /// name [`BESIDE`].
+    pub async fn write_beside<T, E>(
+        &self,
+        other: &Self,
+        change: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+    {
+        let uri = other.profile.uri(&other.path);
+        self.writer.write(change, Some(uri)).await
+    }
+
+    /// Reads from one consistent state of this database, and from `other` under the name
+    /// [`BESIDE`]. For long questions: over a connection of its own.
+    pub async fn read_beside<T, E>(
+        &self,
+        other: &Self,
+        query: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+    {
+        let (profile, path) = (self.profile, Arc::clone(&self.path));
+        let uri = other.profile.uri(&other.path);
+        let reading = tokio::task::spawn_blocking(move || {
+            let connection = profile.connect(&path)?;
+            attach(&connection, &uri)?;
+            let snapshot = connection.unchecked_transaction()?;
+            query(&snapshot)
+        });
+        reading.await.unwrap_or_else(|error| {
+            tracing::error!(error = error.to_string(), "a query did not end");
+            Err(E::from(Closed))
+        })
     }
 
     /// Reads from one consistent state of the database.
@@ -97,6 +143,11 @@ impl Database {
             })
     }
 
+    /// What the file lies on.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -107,6 +158,30 @@ impl Database {
         self.readers.close();
         self.writer.close().await;
     }
+}
+
+/// Deletes a database that nobody has open, and whatever its connections left beside it.
+pub fn remove(path: &Path) -> std::io::Result<()> {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        match std::fs::remove_file(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn attach(connection: &Connection, uri: &str) -> rusqlite::Result<()> {
+    connection.execute(&format!("ATTACH ? AS {BESIDE}"), [uri])?;
+    Ok(())
+}
+
+fn detach(connection: &Connection) -> rusqlite::Result<()> {
+    // What was prepared still holds tables of it.
+    connection.flush_prepared_statement_cache();
+    connection.execute_batch(&format!("DETACH {BESIDE}"))
 }
 
 fn prepare(

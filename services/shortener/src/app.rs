@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::post;
+use chassis::backups::Backups;
 use chassis::bus::Bus;
 use chassis::caller::Verifier;
 use chassis::clock::Clock;
@@ -35,13 +36,19 @@ const DRAWS: usize = 8;
 #[derive(Debug)]
 pub struct App;
 
+/// Where a copy of `links.db` is made.
+const BACKUP: &str = "/backup/links";
+
 impl Service for App {
     const NAME: &'static str = "shortener";
-    const COMMANDS: &'static [Command] = &[Command {
-        name: "resync",
-        path: "/resync",
-        help: "compare the link table with the database, and write what differs",
-    }];
+    const COMMANDS: &'static [Command] = &[
+        Command {
+            name: "resync",
+            path: "/resync",
+            help: "compare the link table with the database, and write what differs",
+        },
+        Backups::command(BACKUP),
+    ];
     type Config = Config;
 
     fn config(env: &mut Env) -> Option<Config> {
@@ -81,6 +88,9 @@ impl Service for App {
         };
         shutdown.spawn("closed accounts", closures.follow(shutdown.clone()));
 
+        let backups = config
+            .backups
+            .router(BACKUP, store.database().clone(), clock.clone());
         let state = AppState {
             store,
             clock,
@@ -91,7 +101,8 @@ impl Service for App {
         };
         let admin = Router::new()
             .route("/resync", post(resync))
-            .with_state(table);
+            .with_state(table)
+            .merge(backups);
         Ok(Opened {
             router: routes::public(state),
             admin,

@@ -6,10 +6,10 @@ use futures_util::FutureExt as _;
 
 /// Bytes of messages that one transaction applies at most: about 20,000 clicks. More saves little
 /// and delays the statistics; it also bounds the memory.
-const SET_BYTES: usize = 3 << 20;
+pub const SET_BYTES: usize = 3 << 20;
 
 /// Messages that one transaction applies at most: many lonely clicks are as much work.
-const SET_MESSAGES: usize = 5_000;
+pub const SET_MESSAGES: usize = 5_000;
 
 /// Messages, and why there are no more of them, if that is so.
 pub struct Fetched {

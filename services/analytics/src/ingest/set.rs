@@ -81,6 +81,26 @@ struct Envelope {
     clicks: Vec<IgnoredAny>,
 }
 
+/// Reads and classifies messages: what can be applied, in stream order, with numbers without clicks
+/// for those that can't be read; and those, each with the reason.
+pub fn read_all(
+    messages: Vec<StoredMessage>,
+    rules: &Rules,
+) -> (Vec<Message>, Vec<(StoredMessage, String)>) {
+    let mut readable = Vec::with_capacity(messages.len());
+    let mut unreadable = Vec::new();
+    for message in messages {
+        match read(&message, rules) {
+            Ok(read) => readable.push(read),
+            Err(why) => {
+                readable.extend(why.hole(message.sequence));
+                unreadable.push((message, why.reason));
+            }
+        }
+    }
+    (readable, unreadable)
+}
+
 /// Reads and classifies one message.
 pub fn read(message: &StoredMessage, rules: &Rules) -> Result<Message, Unreadable> {
     let envelope: Envelope =

@@ -93,6 +93,12 @@ pub async fn is_same(bus: &Bus, epoch: &str, position: Option<&Position>) -> any
     Ok(holds(bus, position).await? != Held::Other)
 }
 
+/// Whether the stream still holds the very message that stands at `position`.
+pub async fn recognises(bus: &Bus, position: &Position) -> anyhow::Result<bool> {
+    Ok(bus.epoch(streams::CLICKS.name).await? == position.epoch
+        && holds(bus, position).await? == Held::Same)
+}
+
 /// What the stream holds at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {

@@ -6,6 +6,7 @@
 )]
 
 use analytics::{App, Config, Retention};
+use chassis::backups::Backups;
 use chassis::clock::Clock;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, NatsServer, Running};
@@ -37,8 +38,10 @@ impl Bench {
 
     /// The settings of analytics.
     pub fn config(&self) -> Config {
+        let database = self.folder.path().join("clicks.db");
         Config {
-            database: self.folder.path().join("clicks.db"),
+            backups: Backups::beside(&database),
+            database,
             profile: Profile::Local,
             jwks_url: "http://127.0.0.1:1/jwks.json".parse().unwrap(),
             retention: Retention::default(),

@@ -11,6 +11,7 @@ mod ingest_kill;
 mod ingest_restart;
 mod live;
 mod numbers;
+mod rebuild;
 mod reports;
 mod restore;
 mod stream;

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use analytics::{App, Config, Retention};
+use chassis::backups::Backups;
 use chassis::clock::Clock;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, Issuer, NatsServer, Running, eventually};
@@ -44,8 +45,10 @@ impl TestApp {
         let clock = Clock::manual(at(NOW));
         let (nats, folder) = (NatsServer::start().await, Folder::new());
         let issuer = Issuer::start_at(clock.clone()).await;
+        let database = folder.path().join("clicks.db");
         let config = Config {
-            database: folder.path().join("clicks.db"),
+            backups: Backups::beside(&database),
+            database,
             profile: Profile::Local,
             jwks_url: issuer.jwks_url(),
             retention: Retention::default(),

@@ -2,15 +2,15 @@ use url::form_urlencoded;
 
 use super::Command;
 
-/// The path, with its query, that the command line asks for; none if it makes no sense.
-pub(super) fn path_and_query(commands: &[Command], arguments: &[String]) -> Option<String> {
+/// The paths, each with its query, that the command line asks for; none if it makes no sense. A
+/// program that holds several services has the commands of one name of all of them.
+pub(super) fn paths_and_queries(commands: &[Command], arguments: &[String]) -> Option<Vec<String>> {
     let options = arguments
         .iter()
         .position(|argument| argument.starts_with("--"))
         .unwrap_or(arguments.len());
     let (words, options) = arguments.split_at(options);
     let name = words.join(" ");
-    let command = commands.iter().find(|command| command.name == name)?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     for option in options {
         let option = option.strip_prefix("--")?;
@@ -18,11 +18,15 @@ pub(super) fn path_and_query(commands: &[Command], arguments: &[String]) -> Opti
         query.append_pair(key, value);
     }
     let query = query.finish();
-    Some(if query.is_empty() {
-        command.path.to_owned()
-    } else {
-        format!("{}?{query}", command.path)
-    })
+    let mut paths = Vec::new();
+    for command in commands.iter().filter(|command| command.name == name) {
+        paths.push(if query.is_empty() {
+            command.path.to_owned()
+        } else {
+            format!("{}?{query}", command.path)
+        });
+    }
+    (!paths.is_empty()).then_some(paths)
 }
 
 #[cfg(test)]
@@ -40,11 +44,26 @@ mod tests {
             path: "/dead/retry",
             help: "",
         },
+        Command {
+            name: "backup",
+            path: "/backup/a",
+            help: "",
+        },
+        Command {
+            name: "backup",
+            path: "/backup/b",
+            help: "",
+        },
     ];
 
     fn path(line: &str) -> Option<String> {
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        path_and_query(COMMANDS, &arguments)
+        Some(paths_and_queries(COMMANDS, &arguments)?.join(" "))
+    }
+
+    #[test]
+    fn a_name_that_several_services_have_is_done_by_each() {
+        assert_eq!(path("backup").as_deref(), Some("/backup/a /backup/b"));
     }
 
     #[test]

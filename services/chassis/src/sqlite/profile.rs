@@ -62,8 +62,7 @@ impl Profile {
     }
 
     fn try_open(self, path: &Path) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(self.uri(path), OpenFlags::default())?;
-        self.configure(&connection)?;
+        let connection = self.connect(path)?;
         match self {
             Self::Local => {
                 connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -75,6 +74,13 @@ impl Profile {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Takes the lock now rather than at the first write.
         connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+        Ok(connection)
+    }
+
+    /// One more connection.
+    pub(super) fn connect(self, path: &Path) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(self.uri(path), OpenFlags::default())?;
+        self.configure(&connection)?;
         Ok(connection)
     }
 

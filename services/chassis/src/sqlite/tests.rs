@@ -70,3 +70,61 @@ async fn a_damaged_file_is_refused() {
     std::fs::write(&path, "this is not a database, not at all".repeat(200)).unwrap();
     assert!(Database::open(&path, Profile::Local, SCHEMA).await.is_err());
 }
+
+#[tokio::test]
+async fn a_backup_is_whole_and_is_made_while_others_write() {
+    for profile in [Profile::Local, Profile::Nfs] {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(&folder, profile).await;
+        add(&database, "apple").await.unwrap();
+        let to = folder.path().join("backups/one.db");
+        let (copied, added) = tokio::join!(database.back_up(&to), add(&database, "pear"));
+        copied.unwrap();
+        added.unwrap();
+        let again = database.back_up(&to).await.unwrap_err().to_string();
+        assert!(again.contains("is there already"), "{again}");
+        database.close().await;
+
+        let files = std::fs::read_dir(folder.path().join("backups")).unwrap();
+        assert_eq!(files.count(), 1, "no draft is left");
+        let copy = Database::open(&to, profile, SCHEMA).await.unwrap();
+        assert!((1..=2).contains(&count(&copy).await));
+        copy.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_can_read_another_database() {
+    for profile in [Profile::Local, Profile::Nfs] {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (here, there) = (
+            database(&here, profile).await,
+            database(&there, profile).await,
+        );
+        add(&there, "fig").await.unwrap();
+        let new = |connection: &Connection| {
+            connection.query_row(
+                "SELECT count(*) FROM beside.fruit WHERE name NOT IN (SELECT name FROM main.fruit)",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+        };
+        let before = here.read_beside(&there, move |tx| Ok::<_, Error>(new(tx)?));
+        assert_eq!(before.await.unwrap(), 1);
+        let take = |tx: &Connection| {
+            Ok::<_, Error>(tx.execute("INSERT INTO main.fruit SELECT name FROM beside.fruit", [])?)
+        };
+        let taken = here.write_beside(&there, take);
+        let (taken, added) = tokio::join!(taken, add(&here, "kiwi"));
+        assert_eq!((taken.unwrap(), added.unwrap()), (1, 1));
+        // It failed, so it left nothing; and the other database can be attached again.
+        here.write_beside(&there, take).await.unwrap_err();
+        let after = here.read_beside(&there, move |tx| Ok::<_, Error>(new(tx)?));
+        assert_eq!(after.await.unwrap(), 0);
+        assert_eq!(count(&here).await, 2);
+        there.close().await;
+        remove(there.path()).unwrap();
+        assert!(!there.path().exists());
+        here.close().await;
+    }
+}

@@ -20,6 +20,8 @@ pub(super) struct Writer {
 
 enum Message {
     Write(Box<dyn Write>),
+    /// A write that sees another database, by its URI, under the name [`super::BESIDE`].
+    WriteBeside(String, Box<dyn Write>),
     Close(oneshot::Sender<()>),
 }
 
@@ -76,19 +78,24 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    /// Waits until the change is durable; `beside` is the URI of another database that it sees.
+    pub(super) async fn write<T, E, F>(&self, change: F, beside: Option<String>) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<rusqlite::Error> + From<Closed> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, settled) = oneshot::channel();
-        let pending = Pending {
+        let pending = Box::new(Pending {
             change: Some(change),
             result: None,
             answer,
+        });
+        let message = match beside {
+            None => Message::Write(pending),
+            Some(uri) => Message::WriteBeside(uri, pending),
         };
-        let sent = self.queue.send(Message::Write(Box::new(pending))).await;
+        let sent = self.queue.send(message).await;
         if sent.is_err() {
             return Err(E::from(Closed));
         }
@@ -111,6 +118,10 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
         for message in messages.drain(..) {
             match message {
                 Message::Write(write) => group.push(write),
+                Message::WriteBeside(uri, write) => {
+                    commit(connection, std::mem::take(&mut group));
+                    commit_beside(connection, &uri, write);
+                }
                 Message::Close(closed) => closing = Some(closed),
             }
         }
@@ -134,6 +145,18 @@ fn commit(connection: &Connection, mut group: Vec<Box<dyn Write>>) {
     }
     for write in group {
         write.settle(result.as_ref().copied());
+    }
+}
+
+/// Commits a write in a transaction of its own: databases are attached outside of transactions only.
+fn commit_beside(connection: &Connection, uri: &str, write: Box<dyn Write>) {
+    if let Err(error) = super::attach(connection, uri) {
+        write.settle(Err(&error));
+        return;
+    }
+    commit(connection, vec![write]);
+    if let Err(error) = super::detach(connection) {
+        tracing::error!(%error, "a database stays attached until the process ends");
     }
 }
 

@@ -4,9 +4,9 @@ use chassis::testing::Folder;
 
 use crate::process::{Kurz, log_in, make_link};
 
-fn ask(admin: &str, word: &str) -> (bool, String) {
+fn ask(admin: &str, words: &str) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_kurz"))
-        .arg(word)
+        .args(words.split(' '))
         .env("KURZ_ADMIN_LISTEN", admin)
         .output()
         .unwrap();
@@ -32,6 +32,24 @@ async fn commands_ask_the_running_process() {
     make_link(&kurz, &log_in(&kurz).await, "go").await;
     let (resynced, text) = ask(&admin, "resync");
     assert!(resynced, "{text}");
+    let (audited, text) = ask(&admin, "audit");
+    assert!(audited && text.contains("nothing is missing"), "{text}");
+    let (rebuilt, text) = ask(&admin, "rebuild --accept");
+    assert!(
+        !rebuilt && text.contains("nothing was counted yet"),
+        "{text}"
+    );
+    let (copied, text) = ask(&admin, "backup");
+    assert!(copied, "{text}");
+    for (path, name) in text.lines().zip(["auth-", "links-", "clicks-"]) {
+        let path = std::path::Path::new(path);
+        assert!(path.starts_with(folder.path().join("backups")), "{text}");
+        assert!(
+            path.is_file() && path.to_str().unwrap().contains(name),
+            "{text}"
+        );
+    }
+    assert_eq!(text.lines().count(), 3, "{text}");
     let (known, text) = ask(&admin, "frobnicate");
     assert!(!known && text.contains("resync"), "{text}");
     assert!(kurz.terminate().success());

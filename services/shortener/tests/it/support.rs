@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::backups::Backups;
 use chassis::bus::Start;
 use chassis::clock::Clock;
 use chassis::sqlite::Profile;
@@ -62,8 +63,10 @@ impl TestApp {
     }
 
     pub async fn run(&mut self) {
+        let database = self.folder.path().join("links.db");
         let config = Config {
-            database: self.folder.path().join("links.db"),
+            backups: Backups::beside(&database),
+            database,
             database_profile: Profile::Local,
             jwks_url: self.issuer.jwks_url(),
         };

@@ -1,0 +1,235 @@
+//! Everything counted again beside what is counted, and taken over.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
+
+use chassis::testing::{Running, eventually};
+use events::{AccountClosed, streams, subjects};
+use reqwest::StatusCode;
+use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::post;
+use crate::bench::Bench;
+
+/// Runs the command; all that it said, and its last line.
+async fn rebuild(analytics: &Running<analytics::App>, query: &str) -> (String, String) {
+    let (status, text) = post(analytics, &format!("/rebuild{query}")).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let last = text.lines().last().unwrap().to_owned();
+    (text, last)
+}
+
+/// Spoils the database of a running analytics.
+fn tamper(bench: &Bench, sql: &str) {
+    let database = Connection::open(bench.folder.path().join("clicks.db")).unwrap();
+    let patience = std::time::Duration::from_secs(10);
+    database.busy_timeout(patience).unwrap();
+    database.execute_batch(sql).unwrap();
+}
+
+/// Deletes the beginning of the stream, as the retention does after a month.
+async fn forget_before(bench: &Bench, sequence: u64) {
+    let feeder = bench.feeder().await;
+    let stream = feeder.jetstream().get_stream(streams::CLICKS.name).await;
+    stream.unwrap().purge().sequence(sequence).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_right_stays_as_it_is() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let feeder = bench.feeder().await;
+    feeder.publish(0..400).await;
+    feeder.publish_bytes(b"no batch".to_vec()).await;
+    let last = feeder.publish(500..900).await;
+    bench.numbers().applied(last).await;
+    let (text, last) = rebuild(&analytics, "").await;
+    assert_eq!(last, "nothing to take over: both are equal", "{text}");
+    assert!(text.contains("800 clicks counted again"), "{text}");
+    assert!(text.contains("1 messages can't be read"), "{text}");
+    assert_eq!(bench.numbers().gaps(), [[400, 499]]);
+    assert!(!bench.folder.path().join("clicks.db.rebuild").exists());
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_numbers_are_shown_and_taken_over_when_accepted() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let feeder = bench.feeder().await;
+    let last = feeder.publish(0..9).await;
+    bench.numbers().applied(last).await;
+    tamper(
+        &bench,
+        "UPDATE link SET humans = 12; DELETE FROM visitor WHERE visitor = 3",
+    );
+
+    let (text, last) = rebuild(&analytics, "").await;
+    assert!(last.starts_with("error: the numbers differ"), "{text}");
+    assert!(
+        text.contains("/abc: 12 clicks (0 of bots) become 9 (0 of bots)"),
+        "{text}"
+    );
+    assert!(text.contains("1 rows of visitor differ"), "{text}");
+    assert_eq!(bench.numbers().humans(feeder.link_id), Some(12));
+
+    let (text, last) = rebuild(&analytics, "?accept=true").await;
+    assert_eq!(last, "taken over", "{text}");
+    assert_eq!(bench.numbers().humans(feeder.link_id), Some(9));
+    let (text, last) = rebuild(&analytics, "").await;
+    assert_eq!(last, "nothing to take over: both are equal", "{text}");
+    // Counting goes on where it was.
+    feeder.publish(7..11).await;
+    bench.numbers().reach(feeder.link_id, 11).await;
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_without_its_beginning_needs_a_backup_that_joins_it() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let feeder = bench.feeder().await;
+    feeder.publish(0..3).await;
+    let joins = feeder.publish(3..5).await;
+    bench.numbers().applied(joins).await;
+    let (status, path) = post(&analytics, "/backup/clicks").await;
+    assert_eq!(status, StatusCode::OK, "{path}");
+    let last = feeder.publish(5..9).await;
+    bench.numbers().applied(last).await;
+    forget_before(&bench, joins).await;
+    tamper(&bench, "UPDATE link SET humans = 12");
+
+    let (text, said) = rebuild(&analytics, "?accept=true").await;
+    assert!(
+        text.contains(&format!("from the backup {}", path.trim())),
+        "{text}"
+    );
+    assert!(text.contains("4 clicks counted again"), "{text}");
+    assert_eq!(said, "taken over");
+    assert_eq!(bench.numbers().humans(feeder.link_id), Some(9));
+
+    forget_before(&bench, last).await;
+    let (text, _) = rebuild(&analytics, "").await;
+    assert!(
+        text.contains("error: refused: the stream begins with message 3"),
+        "{text}"
+    );
+    assert!(
+        text.contains("ends with message 2, which the stream does not hold"),
+        "{text}"
+    );
+    std::fs::remove_file(path.trim()).unwrap();
+    let (text, _) = rebuild(&analytics, "").await;
+    assert!(text.contains("there is none in"), "{text}");
+    assert_eq!(bench.numbers().humans(feeder.link_id), Some(9));
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn clicks_that_can_not_be_counted_again_are_never_given_up() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let feeder = bench.feeder().await;
+    feeder.publish(0..3).await;
+    let middle = feeder.publish(3..5).await;
+    let last = feeder.publish(5..9).await;
+    bench.numbers().applied(last).await;
+    let stream = feeder.jetstream().get_stream(streams::CLICKS.name).await;
+    stream.unwrap().delete_message(middle).await.unwrap();
+    let (text, last) = rebuild(&analytics, "?accept=true").await;
+    assert!(
+        last.starts_with("error: refused: 2 clicks that are counted now"),
+        "{text}"
+    );
+    assert_eq!(bench.numbers().humans(feeder.link_id), Some(9));
+    assert!(bench.numbers().gaps().is_empty());
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn clicks_are_counted_while_a_rebuild_is_at_work() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let feeder = bench.feeder().await;
+    let last = feeder.publish(0..500).await;
+    bench.numbers().applied(last).await;
+    let stop = CancellationToken::new();
+    let publish = async {
+        let mut next = 500;
+        while !stop.is_cancelled() {
+            let last = feeder.publish(next..next + 20).await;
+            next += 20;
+            // No faster than it is counted: a rebuild has to catch up some time.
+            bench.numbers().applied(last).await;
+        }
+        next
+    };
+    let rebuilds = async {
+        for _ in 0..5 {
+            let (text, last) = rebuild(&analytics, "").await;
+            assert_eq!(last, "nothing to take over: both are equal", "{text}");
+        }
+        tamper(&bench, "UPDATE bucket SET humans = humans + 1");
+        let (text, last) = rebuild(&analytics, "?accept=true").await;
+        assert_eq!(last, "taken over", "{text}");
+        stop.cancel();
+    };
+    let (published, ()) = tokio::join!(publish, rebuilds);
+    bench
+        .numbers()
+        .reach(feeder.link_id, published.cast_signed())
+        .await;
+    let (text, last) = rebuild(&analytics, "").await;
+    assert_eq!(last, "nothing to take over: both are equal", "{text}");
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn a_closed_account_does_not_come_back() {
+    let bench = Bench::new().await;
+    let analytics = bench.start().await;
+    let (kept, closed) = (bench.feeder().await, bench.feeder().await);
+    kept.publish(0..3).await;
+    let last = closed.publish(0..4).await;
+    bench.numbers().applied(last).await;
+    let account = AccountClosed {
+        user_id: closed.owner_id,
+        at_ms: 0,
+    };
+    let jetstream = closed.jetstream();
+    let config = async_nats::jetstream::stream::Config {
+        name: streams::ACCOUNTS.name.to_owned(),
+        subjects: vec![subjects::ACCOUNTS_CLOSED.to_owned()],
+        ..Default::default()
+    };
+    jetstream.create_stream(config).await.unwrap();
+    let subject = subjects::account_closed(closed.owner_id);
+    let sent = jetstream.publish(subject, account.encode().into()).await;
+    sent.unwrap().await.unwrap();
+    let erased = "SELECT count(*) FROM closed_account WHERE erased = 1";
+    let numbers = bench.numbers();
+    eventually(|| async { (numbers.number(erased, []) == Some(1)).then_some(()) }).await;
+
+    tamper(&bench, "UPDATE link SET humans = 12");
+    let (text, last) = rebuild(&analytics, "?accept=true").await;
+    assert_eq!(last, "taken over", "{text}");
+    assert_eq!(numbers.humans(kept.link_id), Some(3));
+    assert_eq!(numbers.humans(closed.link_id), None);
+    assert_eq!(numbers.number("SELECT count(*) FROM visitor", []), Some(3));
+    analytics.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_rebuild_left_that_died_is_cleaned_up() {
+    let bench = Bench::new().await;
+    let left = bench.folder.path().join("clicks.db.rebuild");
+    std::fs::write(&left, "half of a database").unwrap();
+    let analytics = bench.start().await;
+    assert!(!left.exists());
+    let (text, last) = rebuild(&analytics, "").await;
+    assert!(last.starts_with("error: nothing was counted yet"), "{text}");
+    analytics.stop().await;
+}

@@ -50,6 +50,14 @@ impl NatsServer {
         self.folder.path().join("store")
     }
 
+    /// What it has logged.
+    ///
+    /// # Panics
+    /// If it has no log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("nats.log")).expect("it writes a log")
+    }
+
     /// Ends it at once, as a kill -9 does.
     pub async fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {

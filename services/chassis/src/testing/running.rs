@@ -42,19 +42,29 @@ impl<S: Service> Running<S> {
         clock: Clock,
         trusted_proxies: TrustedProxies,
     ) -> anyhow::Result<Self> {
+        let bus = BusConfig {
+            url: nats_url.to_owned(),
+            credentials: None,
+            replicas: 1,
+        };
+        Self::try_start_on(config, &bus, clock, trusted_proxies).await
+    }
+
+    /// Starts it on a bus where it has to say who it is; an error if it can't be opened.
+    pub async fn try_start_on(
+        config: S::Config,
+        bus: &BusConfig,
+        clock: Clock,
+        trusted_proxies: TrustedProxies,
+    ) -> anyhow::Result<Self> {
         // Handles that are made before the recorder is there stay silent for ever.
         crate::telemetry::recorder();
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let listeners = Listeners::bind(anywhere, anywhere).await?;
         let (public, admin) = listeners.addresses()?;
         let shutdown = Shutdown::new();
-        let bus = BusConfig {
-            url: nats_url.to_owned(),
-            credentials: None,
-            replicas: 1,
-        };
         let context = Context {
-            bus: Bus::connect(&bus, S::NAME, &shutdown).await?,
+            bus: Bus::connect(bus, S::NAME, &shutdown).await?,
             shutdown,
             ready: Readiness::default(),
             clock,

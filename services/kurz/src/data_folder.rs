@@ -1,9 +1,10 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+
+use crate::private_file;
 
 /// The folder in which kurz keeps everything, held by this process alone.
 #[derive(Debug)]
@@ -49,21 +50,7 @@ impl DataFolder {
         generate: impl FnOnce() -> anyhow::Result<String>,
     ) -> anyhow::Result<PathBuf> {
         let path = self.join(name);
-        if path.exists() {
-            return Ok(path);
-        }
-        // Under another name first: a crash must not leave half a secret.
-        let draft = self.join(&format!("{name}.new"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .with_context(|| format!("can't write {}", draft.display()))?;
-        file.write_all(generate()?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)?;
+        private_file::keep_or_make(&path, generate)?;
         Ok(path)
     }
 }

@@ -2,9 +2,13 @@
 //! child process and everything that it keeps in one folder.
 
 mod api_document;
+mod authorization;
 mod data_folder;
 mod greeting;
+mod keys;
 mod nats;
+mod private_file;
+pub mod secrets;
 mod settings;
 mod stack;
 

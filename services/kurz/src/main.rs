@@ -1,19 +1,34 @@
-//! `kurz`: serves everything on one port; `kurz openapi` prints the description of its API.
+//! `kurz`: serves everything on one port. `kurz openapi` prints the description of its API, and
+//! `kurz secrets <folder>` makes what services need that run each for itself.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("openapi") {
-        let printed = std::io::stdout().write_all(kurz::api_document().as_bytes());
-        return if printed.is_ok() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["openapi"] => answer(Ok(kurz::api_document())),
+        ["secrets", folder] => {
+            answer(kurz::secrets::write(Path::new(folder)).map(|()| String::new()))
+        }
+        _ => {
+            // On the heap: the future holds four services.
+            let serve = Box::pin(kurz::serve());
+            chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), serve).await
+        }
     }
-    // On the heap: the future holds four services.
-    let serve = Box::pin(kurz::serve());
-    chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), serve).await
+}
+
+/// Prints what was answered, or what is wrong.
+fn answer(result: anyhow::Result<String>) -> ExitCode {
+    let printed = result.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?));
+    let Err(error) = printed else {
+        return ExitCode::SUCCESS;
+    };
+    // Nothing can be done if standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{error:#}");
+    ExitCode::FAILURE
 }

@@ -9,14 +9,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use nkeys::KeyPair;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorization::{self, User};
 use crate::data_folder::DataFolder;
+use crate::keys;
 
 /// How long the server may take to start or to stop; a large store takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,11 +58,13 @@ impl NatsServer {
         program: PathBuf,
         listen: SocketAddr,
     ) -> anyhow::Result<Self> {
-        let credentials = data.secret("nats.nk", || {
-            KeyPair::new_user()
-                .seed()
-                .context("can't make a key for nats-server")
-        })?;
+        let credentials = data.join(keys::FILE);
+        let own = User {
+            name: "kurz".to_owned(),
+            keys: vec![keys::keep_or_make(&credentials)?],
+            permissions: None,
+        };
+        let accounts = authorization::accounts(&[own]);
         let mut plan = Plan {
             program,
             config: data.join("nats.conf"),
@@ -77,7 +80,7 @@ impl NatsServer {
                 // Chosen once, so that it stays the same when the server is started again.
                 plan.listen = TcpListener::bind(listen).await?.local_addr()?;
             }
-            std::fs::write(&plan.config, configuration(data, &plan, &credentials)?)?;
+            std::fs::write(&plan.config, configuration(data, &plan, &accounts))?;
             match plan.spawn().await {
                 Ok(child) => break child,
                 // Somebody else may have taken the port meanwhile.
@@ -190,12 +193,8 @@ fn missing(plan: &Plan, error: &std::io::Error) -> anyhow::Error {
     )
 }
 
-fn configuration(data: &DataFolder, plan: &Plan, credentials: &Path) -> anyhow::Result<String> {
-    let seed = std::fs::read_to_string(credentials)?;
-    let public = KeyPair::from_seed(seed.trim())
-        .map_err(|error| anyhow::anyhow!("{}: {error}", credentials.display()))?
-        .public_key();
-    Ok(format!(
+fn configuration(data: &DataFolder, plan: &Plan, accounts: &str) -> String {
+    format!(
         "# Written by kurz at every start.\n\
          listen: \"{}\"\n\
          server_name: kurz\n\
@@ -203,12 +202,12 @@ fn configuration(data: &DataFolder, plan: &Plan, credentials: &Path) -> anyhow::
          logfile_size_limit: 10MB\n\
          pid_file: \"{}\"\n\
          jetstream {{ store_dir: \"{}\" }}\n\
-         authorization {{ users: [ {{ nkey: {public} }} ] }}\n",
+         {accounts}",
         plan.listen,
         plan.log.display(),
         plan.pid_file.display(),
         data.join("nats").display(),
-    ))
+    )
 }
 
 fn last_line(log: &Path) -> String {

@@ -15,6 +15,7 @@ use url::Url;
 use crate::data_folder::DataFolder;
 use crate::greeting::greeting;
 use crate::nats::NatsServer;
+use crate::private_file::random_hex;
 use crate::settings::{BusPlace, Settings};
 
 /// The name of the program.
@@ -155,14 +156,6 @@ fn configs(env: &mut Env, data: &Path) -> Option<Configs> {
         analytics: analytics?,
         redirector: redirector?,
     })
-}
-
-fn random_hex() -> String {
-    format!(
-        "{:032x}{:032x}",
-        rand::random::<u128>(),
-        rand::random::<u128>()
-    )
 }
 
 /// A listener on every address is reached on loopback.

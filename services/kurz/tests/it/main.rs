@@ -1,9 +1,12 @@
 //! The program as its users run it: a process, a folder, and signals.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod apart;
 mod api;
+mod bus;
 mod data;
 mod endings;
 mod process;
+mod secrets;
 mod starting;
 mod trace;

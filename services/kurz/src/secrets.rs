@@ -1,0 +1,50 @@
+//! `kurz secrets <folder>`: what the services need to trust each other when each runs for itself.
+
+mod permissions;
+
+use std::path::Path;
+
+use crate::authorization::{self, User};
+use crate::{keys, private_file};
+
+use permissions::{IDENTITIES, Identity};
+
+/// Writes into `folder`, a subfolder for each reader:
+///
+/// - `<service>/nats.nk`: the seed with which the service opens the bus (`KURZ_NATS_CREDENTIALS`);
+/// - `operator/nats.nk`: the seed of whoever repairs the bus with the `nats` command: all rights;
+/// - `redirector/visitor-salt`: the secret of the visitor hash (`KURZ_VISITOR_SALT_FILE`);
+/// - `nats/authorization.conf`: for nats-server to include: who may do what.
+///
+/// Secrets that are there stay as they are. Every seed (`*.nk`) in the
+/// folder of a service opens the bus, so that a key can be replaced while the old one is in use.
+/// `authorization.conf` is written anew, since another version may need other permissions. Folders
+/// and files are for their owner only.
+pub fn write(folder: &Path) -> anyhow::Result<()> {
+    for identity in IDENTITIES {
+        keys::keep_or_make(&folder.join(identity.name).join(keys::FILE))?;
+    }
+    let salt = folder.join("redirector").join("visitor-salt");
+    private_file::keep_or_make(&salt, || Ok(private_file::random_hex()))?;
+    write_authorization(folder)
+}
+
+/// Writes who may do what.
+fn write_authorization(folder: &Path) -> anyhow::Result<()> {
+    let user = |identity: &Identity| {
+        Ok(User {
+            name: identity.name.to_owned(),
+            keys: keys::all(&folder.join(identity.name))?,
+            permissions: identity.permissions(),
+        })
+    };
+    let users = IDENTITIES
+        .iter()
+        .map(user)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let accounts = authorization::accounts(&users);
+    private_file::write(
+        &folder.join("nats").join("authorization.conf"),
+        format!("# Written by `kurz secrets`.\n{accounts}").as_bytes(),
+    )
+}

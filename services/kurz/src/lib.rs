@@ -11,6 +11,7 @@ mod private_file;
 pub mod secrets;
 mod settings;
 mod stack;
+pub mod subscribers;
 
 pub use api_document::api_document;
 pub use stack::{COMMANDS, NAME, serve};

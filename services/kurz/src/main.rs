@@ -1,9 +1,12 @@
-//! `kurz`: serves everything on one port. `kurz openapi` prints the description of its API, and
-//! `kurz secrets <folder>` makes what services need that run each for itself.
+//! `kurz`: serves everything on one port. `kurz openapi` prints the description of its API,
+//! `kurz secrets <folder>` makes what services need that run each for itself, and
+//! `kurz subscriber <folder> <owner-id> [<name>] [--remove]` keys for programs that read a feed.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+
+use kurz::subscribers::{self, USUAL_NAME};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +16,18 @@ async fn main() -> ExitCode {
         ["openapi"] => answer(Ok(kurz::api_document())),
         ["secrets", folder] => {
             answer(kurz::secrets::write(Path::new(folder)).map(|()| String::new()))
+        }
+        ["subscriber", folder, owner, ref options @ ..] => {
+            let folder = Path::new(folder);
+            answer(match *options {
+                [] => subscribers::add(folder, owner, USUAL_NAME).await,
+                ["--remove"] => subscribers::remove(folder, owner, USUAL_NAME),
+                [name] => subscribers::add(folder, owner, name).await,
+                [name, "--remove"] => subscribers::remove(folder, owner, name),
+                _ => Err(anyhow::anyhow!(
+                    "kurz subscriber <folder> <owner-id> [<name>] [--remove]"
+                )),
+            })
         }
         _ => {
             // On the heap: the future holds four services.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authorization::{self, User};
 use crate::data_folder::DataFolder;
 use crate::keys;
+use crate::subscribers::Subscriber;
 
 /// How long the server may take to start or to stop; a large store takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,6 +39,8 @@ pub struct NatsServer {
     pub url: String,
     /// The file with the seed that opens it.
     pub credentials: PathBuf,
+    /// Who else may use it: those that were there at the start.
+    pub subscribers: Vec<Subscriber>,
     stop: CancellationToken,
     keeper: JoinHandle<()>,
 }
@@ -52,7 +55,7 @@ struct Plan {
 
 impl NatsServer {
     /// Starts the server with its store in the data folder, and waits until it answers. Only who
-    /// can read the seed in the data folder may use it.
+    /// can read the seed in the data folder may use it, and subscribers may read their feed.
     pub async fn start(
         data: &DataFolder,
         program: PathBuf,
@@ -64,7 +67,8 @@ impl NatsServer {
             keys: vec![keys::keep_or_make(&credentials)?],
             permissions: None,
         };
-        let accounts = authorization::accounts(&[own]);
+        let subscribers = Subscriber::all(data.path())?;
+        let accounts = authorization::accounts(&[own], &subscribers);
         let mut plan = Plan {
             program,
             config: data.join("nats.conf"),
@@ -94,6 +98,7 @@ impl NatsServer {
         Ok(Self {
             url,
             credentials,
+            subscribers,
             stop,
             keeper,
         })

@@ -2,12 +2,13 @@
 
 mod permissions;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::authorization::{self, User};
+use crate::subscribers::Subscriber;
 use crate::{keys, private_file};
 
-use permissions::{IDENTITIES, Identity};
+use permissions::{IDENTITIES, Identity, OPERATOR};
 
 /// Writes into `folder`, a subfolder for each reader:
 ///
@@ -16,7 +17,7 @@ use permissions::{IDENTITIES, Identity};
 /// - `redirector/visitor-salt`: the secret of the visitor hash (`KURZ_VISITOR_SALT_FILE`);
 /// - `nats/authorization.conf`: for nats-server to include: who may do what.
 ///
-/// Secrets that are there stay as they are. Every seed (`*.nk`) in the
+/// Secrets that are there stay as they are, those of subscribers too. Every seed (`*.nk`) in the
 /// folder of a service opens the bus, so that a key can be replaced while the old one is in use.
 /// `authorization.conf` is written anew, since another version may need other permissions. Folders
 /// and files are for their owner only.
@@ -29,8 +30,18 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
     write_authorization(folder)
 }
 
-/// Writes who may do what.
-fn write_authorization(folder: &Path) -> anyhow::Result<()> {
+/// Whether the folder is one of [`write`].
+pub(crate) fn are_in(folder: &Path) -> bool {
+    operator_seed(folder).exists()
+}
+
+/// The seed of who may do everything.
+pub(crate) fn operator_seed(folder: &Path) -> PathBuf {
+    folder.join(OPERATOR.name).join(keys::FILE)
+}
+
+/// Writes who may do what, subscribers among them.
+pub(crate) fn write_authorization(folder: &Path) -> anyhow::Result<()> {
     let user = |identity: &Identity| {
         Ok(User {
             name: identity.name.to_owned(),
@@ -42,7 +53,7 @@ fn write_authorization(folder: &Path) -> anyhow::Result<()> {
         .iter()
         .map(user)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let accounts = authorization::accounts(&users);
+    let accounts = authorization::accounts(&users, &Subscriber::all(folder)?);
     private_file::write(
         &folder.join("nats").join("authorization.conf"),
         format!("# Written by `kurz secrets`.\n{accounts}").as_bytes(),

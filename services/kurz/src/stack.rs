@@ -17,6 +17,7 @@ use crate::greeting::greeting;
 use crate::nats::NatsServer;
 use crate::private_file::random_hex;
 use crate::settings::{BusPlace, Settings};
+use crate::subscribers;
 
 /// The name of the program.
 pub const NAME: &str = "kurz";
@@ -86,6 +87,16 @@ pub async fn serve() -> anyhow::Result<()> {
     };
     let served = async {
         let opened = open(configs, &context).await?;
+        if let Some(nats) = &nats
+            && !nats.subscribers.is_empty()
+        {
+            let making = subscribers::keep_making_consumers(
+                context.bus.clone(),
+                nats.subscribers.clone(),
+                context.shutdown.clone(),
+            );
+            context.shutdown.spawn("subscribers", making);
+        }
         std::io::stdout().write_all(greeting(&public_url, admin).as_bytes())?;
         listeners.serve(opened, &context).await
     };

@@ -73,7 +73,7 @@ pub(super) const IDENTITIES: &[Identity] = &[
 ];
 
 /// Who repairs the bus, and may do everything.
-const OPERATOR: Identity = Identity {
+pub(super) const OPERATOR: Identity = Identity {
     name: "operator",
     ..NOTHING
 };

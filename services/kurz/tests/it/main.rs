@@ -9,4 +9,5 @@ mod endings;
 mod process;
 mod secrets;
 mod starting;
+mod subscribers;
 mod trace;

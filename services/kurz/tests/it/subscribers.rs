@@ -3,6 +3,7 @@
 mod refused;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, AckKind};
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 use crate::bus::{connect, make_secrets, open, publish, server};
 use crate::process::{Kurz, command, log_in, run, signal};
+
+/// How long messages may take to come.
+const LIMIT: Duration = Duration::from_secs(10);
 
 const ADA: Uuid = Uuid::from_u128(0xada);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
@@ -115,12 +119,9 @@ async fn try_consumer(client: &Client, id: &str) -> Option<PullConsumer> {
 
 /// The next messages; each is acknowledged, and known by the server to be so, if asked for.
 async fn read(consumer: &PullConsumer, count: usize, acknowledge: bool) -> Vec<String> {
-    let mut batch = consumer
-        .fetch()
-        .max_messages(count)
-        .messages()
-        .await
-        .unwrap();
+    // Waits: a message that was stored just now may not have reached the consumer yet.
+    let batch = consumer.batch().max_messages(count).expires(LIMIT);
+    let mut batch = batch.messages().await.unwrap();
     let mut payloads = Vec::new();
     while let Some(message) = batch.next().await {
         let message = message.unwrap();

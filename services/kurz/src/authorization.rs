@@ -9,7 +9,7 @@
 use crate::subscribers::Subscriber;
 
 /// The account of the services.
-const ACCOUNT: &str = "KURZ";
+pub const ACCOUNT: &str = "KURZ";
 
 /// The prefix of JetStream's API in the account of the services.
 const API: &str = "$JS.API";

@@ -77,6 +77,7 @@ impl NatsServer {
             listen,
         };
         orphan::end(&plan.pid_file, &plan.config, PATIENCE).await?;
+        adopt_store_without_account(&store(data)).context("can't move the streams of 0.1.0")?;
         let any_port = listen.port() == 0;
         let mut tries = 1;
         let child = loop {
@@ -211,8 +212,23 @@ fn configuration(data: &DataFolder, plan: &Plan, accounts: &str) -> String {
         plan.listen,
         plan.log.display(),
         plan.pid_file.display(),
-        data.join("nats").display(),
+        store(data).display(),
     )
+}
+
+fn store(data: &DataFolder) -> PathBuf {
+    data.join("nats")
+}
+
+/// Before there were subscribers, the streams were in no account of their own, and nats-server keeps
+/// the streams of each account in a folder of that name.
+fn adopt_store_without_account(store: &Path) -> std::io::Result<()> {
+    let accounts = store.join("jetstream");
+    let (old, new) = (accounts.join("$G"), accounts.join(authorization::ACCOUNT));
+    if old.is_dir() && !new.exists() {
+        std::fs::rename(old, new)?;
+    }
+    Ok(())
 }
 
 fn last_line(log: &Path) -> String {

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use chassis::testing::Folder;
 
-use crate::process::{Kurz, log_in, make_link};
+use crate::process::{Kurz, counted, log_in, make_link, visit};
 
 fn ask(admin: &str, words: &str) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_kurz"))
@@ -52,5 +52,29 @@ async fn commands_ask_the_running_process() {
     assert_eq!(text.lines().count(), 3, "{text}");
     let (known, text) = ask(&admin, "frobnicate");
     assert!(!known && text.contains("resync"), "{text}");
+    assert!(kurz.terminate().success());
+}
+
+#[tokio::test]
+async fn streams_of_a_version_without_accounts_are_kept() {
+    let folder = Folder::new();
+    let kurz = Kurz::start(folder.path()).await;
+    let token = log_in(&kurz).await;
+    make_link(&kurz, &token, "rust").await;
+    visit(&kurz, "rust").await;
+    counted(&kurz, &token, "rust", 1).await;
+    assert!(kurz.terminate().success());
+
+    let streams = folder.path().join("nats/jetstream");
+    std::fs::rename(streams.join("KURZ"), streams.join("$G")).unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_str().unwrap().contains("clicks.db") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let kurz = Kurz::start(folder.path()).await;
+    // Only the stream knows of it.
+    assert_eq!(counted(&kurz, &log_in(&kurz).await, "rust", 1).await, 1);
     assert!(kurz.terminate().success());
 }

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check fmt deny api-fuzz bench-levels tools
+.PHONY: help run test lint check fmt deny api-fuzz bench-levels bench-rebuild tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ api-fuzz: tools ## send generated requests to a running kurz and compare the ans
 bench-levels: tools ## what each durability level costs, against nginx in the same run (needs wrk and nginx)
 	cargo build --release --locked -p auth -p shortener -p redirector -p analytics
 	python3 tests/bench/levels.py
+
+bench-rebuild: tools ## count a million clicks again, and compare (needs wrk)
+	cargo build --release --locked -p kurz
+	python3 tests/bench/rebuild.py
 
 tools: ## install the pinned nats-server into .tools
 	.ci/install-nats-server

@@ -2,14 +2,12 @@
 //! remembered for ever, so that late clicks of theirs are dropped.
 
 use anyhow::Context as _;
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::GetStreamErrorKind;
 use chassis::backoff::Backoff;
 use chassis::bus::{Start, StoredMessage};
 use events::{AccountClosed, streams, subjects};
 use futures_util::FutureExt as _;
-use uuid::Uuid;
 
+use crate::feed;
 use crate::state::AppState;
 use crate::store::{self, accounts};
 
@@ -99,6 +97,8 @@ async fn erase(state: &AppState) -> anyhow::Result<()> {
         .read(|tx| Ok::<_, store::Error>(accounts::unerased(tx)?))
         .await?;
     for user_id in unerased {
+        // First: others may be reading it. The other streams forget by themselves.
+        feed::purge(state, user_id).await?;
         loop {
             let write = state.database.write(move |tx| {
                 Ok::<_, store::Error>(accounts::erase_some(tx, user_id, ERASED_AT_ONCE)?)
@@ -107,31 +107,11 @@ async fn erase(state: &AppState) -> anyhow::Result<()> {
                 break;
             }
         }
-        purge_feed(state, user_id).await?;
         state
             .database
             .write(move |tx| Ok::<_, store::Error>(accounts::mark_erased(tx, user_id)?))
             .await?;
         tracing::info!(%user_id, "closed account erased");
     }
-    Ok(())
-}
-
-/// Deletes the account's clicks from the feed at once; the other streams forget by themselves.
-async fn purge_feed(state: &AppState, user_id: Uuid) -> anyhow::Result<()> {
-    let feed = match state.bus.jetstream().get_stream(streams::FEED.name).await {
-        Ok(feed) => feed,
-        Err(error) => {
-            let is_missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
-            anyhow::ensure!(is_missing, "the feed can't be reached: {error}");
-            return Ok(());
-        }
-    };
-    let subject = subjects::feed(user_id, ">");
-    feed.purge()
-        .filter(subject)
-        .await
-        .context("the feed can't be purged")?;
     Ok(())
 }

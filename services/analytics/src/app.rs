@@ -6,14 +6,14 @@ use chassis::caller::Verifier;
 use chassis::env::Env;
 use chassis::service::{Command, Context, Opened, Service};
 use chassis::sqlite::Database;
-use events::streams;
 
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::live::Hub;
 use crate::rules::Rules;
 use crate::state::AppState;
 use crate::streams::Streams;
-use crate::{accounts, audit, ingest, links, maintenance, rebuild, retention, routes, store};
+use crate::{accounts, audit, feed, ingest, links, maintenance, rebuild, retention, routes, store};
 
 /// The service analytics.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ impl Service for App {
             clock,
             bus,
             live: Hub::new(),
+            feed: Feed::default(),
             streams: Streams::default(),
             rules: tokio::task::spawn_blocking(Rules::new).await?,
             shutdown: shutdown.clone(),
@@ -56,7 +57,7 @@ impl Service for App {
         };
         rebuild::clean_up(&state.database)?;
         accounts::refuse_known(&state).await?;
-        shutdown.spawn("feed", Box::pin(declare_feed(state.clone())));
+        shutdown.spawn("feed", Box::pin(feed::run(state.clone())));
         shutdown.spawn(
             "clicks",
             Box::pin(ingest::run(state.clone(), config.partitions)),
@@ -83,12 +84,4 @@ async fn close(state: AppState) -> anyhow::Result<()> {
     state.shutdown.drained().await;
     state.database.close().await;
     Ok(())
-}
-
-/// Makes the stream of subscribers, which belongs to analytics.
-async fn declare_feed(state: AppState) -> anyhow::Result<()> {
-    match state.bus.declare(&streams::FEED).await {
-        Err(_) if state.shutdown.is_cancelled() => Ok(()),
-        declared => declared.map(|_| ()),
-    }
 }

@@ -128,10 +128,10 @@ async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow
         let messages = Arc::clone(&messages);
         let write = state
             .database
-            .write(move |tx| apply_messages(tx, &messages, now_ms));
+            .write(move |tx| apply_messages(tx, None, &messages, now_ms));
         write.await.map_err(anyhow::Error::from)?
     };
-    crate::ingest::report(&outcome);
+    crate::ingest::report(state, &outcome);
     tracing::info!(
         sequence = letter.sequence,
         applied = outcome.applied,

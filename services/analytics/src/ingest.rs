@@ -4,6 +4,7 @@ pub mod apply;
 pub mod dead;
 pub mod fetch;
 pub mod ledger;
+mod outgoing;
 pub mod set;
 pub mod stream;
 pub mod sums;
@@ -204,7 +205,7 @@ async fn take_in(
     let Some(outcome) = stored else {
         return Ok(None);
     };
-    report(&outcome);
+    report(state, &outcome);
     // Asked after the commit: whoever watches now and read the position before the commit must get
     // these clicks, or they would fall between what is replayed and what is live.
     if state.live.is_watched() {
@@ -261,11 +262,15 @@ async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, stor
     }
 }
 
-/// Puts what became of clicks into the metrics and the log.
-pub fn report(outcome: &Outcome) {
+/// Puts what became of clicks into the metrics and the log, and wakes the feed's writer.
+pub fn report(state: &AppState, outcome: &Outcome) {
+    if outcome.feed.messages > 0 {
+        state.feed.wake();
+    }
     counter!("kurz_clicks_applied_total").increment(outcome.applied);
     counter!("kurz_clicks_duplicate_total").increment(outcome.duplicates);
     counter!("kurz_clicks_of_closed_accounts_total").increment(outcome.dropped);
+    counter!("kurz_feed_dropped_total").increment(outcome.feed.dropped);
     if let Some(missing) = outcome.missing {
         set_gauge("kurz_clicks_missing", missing);
         if missing > 0 {

@@ -7,6 +7,7 @@ mod config;
 mod dead_letters;
 mod domain;
 mod error;
+mod feed;
 mod ingest;
 mod links;
 mod live;

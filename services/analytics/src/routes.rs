@@ -2,6 +2,7 @@
 
 mod bodies;
 mod breakdown;
+mod feed;
 mod links;
 mod query;
 mod refusals;
@@ -47,6 +48,7 @@ fn table() -> OpenApiRouter<AppState> {
         .routes(routes!(stream::all))
         .routes(routes!(stream::one))
         .routes(routes!(tickets::issue))
+        .routes(routes!(feed::show, feed::set))
 }
 
 #[derive(utoipa::OpenApi)]
@@ -56,7 +58,8 @@ fn table() -> OpenApiRouter<AppState> {
         (name = "statistics", description = "What your links' clicks add up to. A parameter that \
             an operation does not know is refused with 422: a filter with a misspelled name would \
             give wrong numbers."),
-        (name = "live", description = "Clicks as they are counted, as Server-Sent Events.")
+        (name = "live", description = "Clicks as they are counted, as Server-Sent Events."),
+        (name = "feed", description = "Clicks as they are counted, for programs on NATS.")
     ),
     components(schemas(Problem, FieldError)),
     modifiers(&AccessToken)

@@ -13,6 +13,7 @@ use chassis::sqlite::Database;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::feed::Feed;
 use crate::live::Hub;
 use crate::rules::Rules;
 use crate::streams::Streams;
@@ -37,6 +38,8 @@ pub struct AppState {
     pub bus: Bus,
     /// Clicks as they are committed, for the live streams.
     pub live: Hub,
+    /// Publishes clicks for the programs of those who turned their feed on.
+    pub feed: Feed,
     /// The live streams that are open, and the tickets for them.
     pub streams: Streams,
     /// What kind of visit a click is.

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod compare;
 pub mod counters;
+pub mod feed;
 pub mod labels;
 pub mod ledgers;
 pub mod links;
@@ -15,7 +16,10 @@ use chassis::sqlite::Closed;
 use rusqlite::ErrorCode;
 
 /// The schema, in the order of its versions.
-pub const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_init.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_feed.sql"),
+];
 
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]

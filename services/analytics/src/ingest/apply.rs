@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::ledger::Ledger;
+use super::outgoing::{Outgoing, Written};
 use super::set::{Counted, Message, Set};
 use super::sums::Sums;
 use crate::store::{Error, accounts, counters, ledgers, position};
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Clicks of closed accounts, which were dropped.
     pub dropped: u64,
+    /// What of the counted clicks goes to the feed.
+    pub feed: Written,
     /// Numbers missing, over all spools, if that changed.
     pub missing: Option<u64>,
     /// Messages missed over all times, if that changed.
@@ -29,7 +32,7 @@ pub struct Outcome {
 
 /// Applies a set inside the transaction `tx`.
 pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Outcome, Error> {
-    let mut outcome = apply_messages(tx, &set.messages, now_ms)?;
+    let mut outcome = apply_messages(tx, Some(&set.position.epoch), &set.messages, now_ms)?;
     for &(first, last) in &set.missed {
         position::add_missed(tx, &set.position.epoch, first, last, now_ms)?;
         outcome.missed = Some(position::missed(tx)?);
@@ -38,9 +41,11 @@ pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Ou
     Ok(outcome)
 }
 
-/// Applies messages, wherever they come from: the position stays as it is.
+/// Applies messages of the stream with this epoch, or, without one, from wherever they come: the
+/// position stays as it is.
 pub fn apply_messages(
     tx: &Connection,
+    epoch: Option<&str>,
     messages: &[Message],
     now_ms: i64,
 ) -> Result<Outcome, Error> {
@@ -48,6 +53,7 @@ pub fn apply_messages(
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
     let mut owners: HashMap<Uuid, bool> = HashMap::new();
     let mut sums = Sums::default();
+    let mut outgoing = Outgoing::new(tx, epoch)?;
     for (at, message) in messages.iter().enumerate() {
         let ledger = match spools.entry(message.spool) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -74,12 +80,14 @@ pub fn apply_messages(
                 continue;
             }
             sums.add(counted);
+            outgoing.add(tx, message, index, counted)?;
             outcome.applied += 1;
             outcome.counted.push((at, index));
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
     counters::add(tx, &sums)?;
+    outcome.feed = outgoing.finish(tx)?;
     for (spool, ledger) in &spools {
         ledgers::save(tx, *spool, ledger)?;
     }

@@ -33,6 +33,8 @@ pub struct Set {
 pub struct Message {
     /// Its sequence.
     pub sequence: u64,
+    /// When it was stored, in nanoseconds since 1970.
+    pub stored_at_ns: i64,
     /// Its spool.
     pub spool: Uuid,
     /// The numbers of its clicks.
@@ -62,10 +64,11 @@ pub struct Unreadable {
 
 impl Unreadable {
     /// What the message is among the others: numbers without clicks, if it has numbers at all.
-    pub fn hole(&self, sequence: u64) -> Option<Message> {
+    pub fn hole(&self, message: &StoredMessage) -> Option<Message> {
         let (spool, numbers) = self.numbers.clone()?;
         Some(Message {
-            sequence,
+            sequence: message.sequence,
+            stored_at_ns: stored_at_ns(message),
             spool,
             numbers,
             clicks: None,
@@ -93,7 +96,7 @@ pub fn read_all(
         match read(&message, rules) {
             Ok(read) => readable.push(read),
             Err(why) => {
-                readable.extend(why.hole(message.sequence));
+                readable.extend(why.hole(&message));
                 unreadable.push((message, why.reason));
             }
         }
@@ -129,10 +132,16 @@ pub fn read(message: &StoredMessage, rules: &Rules) -> Result<Message, Unreadabl
         .collect();
     Ok(Message {
         sequence: message.sequence,
+        stored_at_ns: stored_at_ns(message),
         spool: batch.spool,
         numbers,
         clicks: Some(clicks),
     })
+}
+
+/// 64 bits reach to the year 2262.
+fn stored_at_ns(message: &StoredMessage) -> i64 {
+    i64::try_from(message.stored_at_ns).unwrap_or(i64::MAX)
 }
 
 /// A hash of a message as the server stored it: the same bytes stored again have another one.

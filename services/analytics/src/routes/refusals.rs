@@ -83,3 +83,50 @@ pub enum TooMany {
         }))]
     TooMany(#[to_schema] Problem),
 }
+
+/// Refusals of an operation with a body.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
+pub enum BadBody {
+    /// The body is not JSON.
+    #[response(status = 400, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Bad Request", "status": 400,
+            "detail": "not valid JSON: expected value at line 1 column 1"
+        }))]
+    BadRequest(#[to_schema] Problem),
+    /// The body is larger than 64 KiB.
+    #[response(status = 413, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Content Too Large", "status": 413,
+            "detail": "the body is larger than 65536 bytes"
+        }))]
+    TooLarge(#[to_schema] Problem),
+    /// The body does not say that it is JSON.
+    #[response(status = 415, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Unsupported Media Type", "status": 415,
+            "detail": "Expected request with `Content-Type: application/json`"
+        }))]
+    NotJson(#[to_schema] Problem),
+}
+
+/// Refusals of the feed's switch.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Problem"
+)]
+pub enum BadFeed {
+    /// The body is not what it must be.
+    #[response(status = 422, content_type = "application/problem+json",
+        example = json!({
+            "type": "about:blank", "title": "Unprocessable Entity", "status": 422,
+            "detail": "body: missing field `enabled`",
+            "errors": [{ "field": "body", "message": "missing field `enabled`" }]
+        }))]
+    Unprocessable(#[to_schema] Problem),
+}

@@ -6,12 +6,14 @@
 use rusqlite::Connection;
 
 /// Prepares a database that will count for the one `beside` it: it knows of the same closed
-/// accounts.
+/// accounts, and publishes nothing.
 pub fn inherit(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute_batch(
         "INSERT OR IGNORE INTO main.closed_account (user_id, at_ms)
              SELECT user_id, at_ms FROM beside.closed_account;
-         UPDATE main.closed_account SET erased = 0;",
+         UPDATE main.closed_account SET erased = 0;
+         DELETE FROM main.feed_owner;
+         DELETE FROM main.feed_outbox;",
     )
 }
 

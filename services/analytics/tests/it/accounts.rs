@@ -17,7 +17,7 @@ use crate::feeder::{NOON, click};
 use crate::numbers::Numbers;
 
 /// Plays auth: declares the stream and says that an account was closed.
-async fn close(nats_url: &str, user_id: Uuid) {
+pub async fn close(nats_url: &str, user_id: Uuid) {
     let shutdown = Shutdown::new();
     let config = BusConfig {
         url: nats_url.to_owned(),

@@ -16,7 +16,7 @@ use crate::bench::Bench;
 use crate::feeder::{Feeder, click};
 
 /// Sets a batch aside, as an older version did that could not read it; its sequence in `DEAD`.
-async fn set_aside(feeder: &Feeder, numbers: std::ops::Range<u64>) -> u64 {
+pub async fn set_aside(feeder: &Feeder, numbers: std::ops::Range<u64>) -> u64 {
     let batch = ClickBatch {
         spool: feeder.spool,
         first: numbers.start,

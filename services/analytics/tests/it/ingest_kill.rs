@@ -19,7 +19,7 @@ const MESSAGES: u64 = 120;
 const KILLS: u64 = 5;
 
 /// The program `analytics`, on ports of its own.
-fn spawn(bench: &Bench) -> Child {
+pub fn spawn(bench: &Bench) -> Child {
     Command::new(env!("CARGO_BIN_EXE_analytics"))
         .env("KURZ_LISTEN", "127.0.0.1:0")
         .env("KURZ_ADMIN_LISTEN", "127.0.0.1:0")

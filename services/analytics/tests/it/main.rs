@@ -4,6 +4,8 @@ mod accounts;
 mod audit;
 mod bench;
 mod dead;
+mod feed;
+mod feed_failures;
 mod feeder;
 mod hostile;
 mod ingest;

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::bench::Bench;
 
 /// A copy of the database as it is now, in a folder of its own.
-fn backup(bench: &Bench) -> Folder {
+pub fn backup(bench: &Bench) -> Folder {
     let folder = Folder::new();
     let copy = folder.path().join("clicks.db");
     let database = Connection::open(bench.folder.path().join("clicks.db")).unwrap();

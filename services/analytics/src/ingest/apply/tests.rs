@@ -46,6 +46,7 @@ fn counted(spool: u8, number: u64) -> Counted {
 fn set(sequence: u64, batches: impl IntoIterator<Item = (u8, Range<u64>)>) -> Set {
     let message = |(spool, numbers): (u8, Range<u64>)| Message {
         sequence,
+        stored_at_ns: 0,
         spool: Uuid::from_u128(u128::from(spool)),
         numbers: numbers.clone(),
         clicks: Some(numbers.map(|number| counted(spool, number)).collect()),

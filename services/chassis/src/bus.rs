@@ -11,8 +11,8 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 
 use crate::shutdown::Shutdown;
 
-pub use declare::Declared;
-pub use follow::{Error, Follow, Start, StoredMessage};
+pub use declare::{Declared, epoch};
+pub use follow::{Error, Follow, Probe, Start, StoredMessage};
 
 /// Where the bus is, and who we are there.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, StorageType};
 use events::StreamSpec;
 use events::streams::EPOCH_KEY;
 use uuid::Uuid;
@@ -50,13 +50,7 @@ impl Bus {
     /// The identity of the stream as it is now: one that was made anew has another.
     pub async fn epoch(&self, stream: &str) -> anyhow::Result<String> {
         let stream = self.jetstream.get_stream(stream).await?;
-        let created = stream.cached_info().created;
-        let metadata = &stream.cached_info().config.metadata;
-        // A stream that somebody else made has no epoch of ours; its creation time serves.
-        Ok(metadata
-            .get(EPOCH_KEY)
-            .cloned()
-            .unwrap_or_else(|| created.to_string()))
+        Ok(epoch(stream.cached_info()))
     }
 
     async fn try_declare(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
@@ -127,6 +121,13 @@ impl Bus {
             ..Config::default()
         }
     }
+}
+
+/// The identity of the stream that the server describes: one that was made anew has another.
+pub fn epoch(info: &Info) -> String {
+    let epoch = info.config.metadata.get(EPOCH_KEY);
+    // A stream that somebody else made has no epoch of ours; its creation time serves.
+    epoch.cloned().unwrap_or_else(|| info.created.to_string())
 }
 
 /// Whether trying again can help.

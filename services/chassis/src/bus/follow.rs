@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
-use async_nats::jetstream::consumer::{Consumer, DeliverPolicy};
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
@@ -10,6 +10,21 @@ use super::Bus;
 
 /// How long a request to the server may take. Longer than a cluster needs to choose a leader.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Messages that are asked for at once. Enough that the server never waits for the next request,
+/// few enough that a burst of the largest fits into memory.
+const PULL: usize = 500;
+
+/// How long one request for messages stays open while none come.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// How often the server says that it is still there while no messages come. After two that stay
+/// away the follow ends.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// After this time without a request the server forgets the consumer: whoever follows may be busy
+/// with what was read for as long.
+const INACTIVE: Duration = Duration::from_mins(1);
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +66,24 @@ pub struct Error {
 }
 
 /// Messages of one stream, in their order, none left out.
+///
+/// Behind it is one consumer of the server. It lives in the server's memory and ends with the
+/// stream, or with the server, and then the follow ends with an error: it never goes on by itself
+/// in another stream that has the same name.
 pub struct Follow {
     stream: String,
-    messages: Ordered,
+    probe: Probe,
+    messages: pull::Stream,
     backlog: u64,
+    /// How many messages the consumer has sent.
+    delivered: u64,
+}
+
+/// Asks the server about a follow, also while that waits for its next message.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    stream: String,
+    consumer: Consumer<pull::Config>,
 }
 
 impl Bus {
@@ -72,7 +101,11 @@ impl Bus {
             stream: stream.to_owned(),
             reason,
         };
-        let config = OrderedConfig {
+        let config = pull::Config {
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE,
+            memory_storage: true,
+            num_replicas: 1,
             filter_subject: filter.unwrap_or_default().to_owned(),
             deliver_policy: match start {
                 Start::First => DeliverPolicy::All,
@@ -83,7 +116,7 @@ impl Bus {
                 Start::LastPerSubject => DeliverPolicy::LastPerSubject,
                 Start::New => DeliverPolicy::New,
             },
-            ..OrderedConfig::default()
+            ..pull::Config::default()
         };
         let opening = async {
             let handle = self
@@ -91,19 +124,28 @@ impl Bus {
                 .get_stream_no_info(stream)
                 .await
                 .map_err(|error| fail(error.to_string()))?;
-            let consumer: Consumer<OrderedConfig> = handle
+            let consumer = handle
                 .create_consumer(config)
                 .await
                 .map_err(|error| fail(error.to_string()))?;
             let backlog = consumer.cached_info().num_pending;
             let messages = consumer
+                .stream()
+                .max_messages_per_batch(PULL)
+                .expires(PULL_EXPIRES)
+                .heartbeat(HEARTBEAT)
                 .messages()
                 .await
                 .map_err(|error| fail(error.to_string()))?;
             Ok(Follow {
                 stream: stream.to_owned(),
+                probe: Probe {
+                    stream: stream.to_owned(),
+                    consumer,
+                },
                 messages,
                 backlog,
+                delivered: 0,
             })
         };
         tokio::time::timeout(TIMEOUT, opening)
@@ -119,6 +161,11 @@ impl Follow {
         self.backlog
     }
 
+    /// A probe of this follow.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
     /// The next message; waits for it. After an error or `None`, follow anew.
     pub async fn next(&mut self) -> Option<Result<StoredMessage, Error>> {
         let message = match self.messages.next().await? {
@@ -129,6 +176,10 @@ impl Follow {
             Ok(info) => info,
             Err(error) => return Some(Err(self.error(&error.to_string()))),
         };
+        self.delivered += 1;
+        if info.consumer_sequence != self.delivered {
+            return Some(Err(self.error("messages were lost on their way")));
+        }
         Some(Ok(StoredMessage {
             sequence: info.stream_sequence,
             stored_at_ns: info.published.unix_timestamp_nanos(),
@@ -144,5 +195,21 @@ impl Follow {
             stream: self.stream.clone(),
             reason: reason.to_owned(),
         }
+    }
+}
+
+impl Probe {
+    /// How many messages the server has not sent yet. An error if it has forgotten the consumer:
+    /// without one, the stream is still the one in which the follow began.
+    pub async fn pending(&self) -> Result<u64, Error> {
+        let reason = match tokio::time::timeout(TIMEOUT, self.consumer.get_info()).await {
+            Ok(Ok(info)) => return Ok(info.num_pending),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {TIMEOUT:?}"),
+        };
+        Err(Error {
+            stream: self.stream.clone(),
+            reason,
+        })
     }
 }

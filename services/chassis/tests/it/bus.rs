@@ -78,6 +78,39 @@ async fn messages_are_followed_in_order_across_a_restart_of_nats() {
 }
 
 #[tokio::test]
+async fn a_follow_ends_with_its_stream_and_reads_no_other() {
+    let nats = NatsServer::start().await;
+    let bus = bus(&nats).await;
+    bus.declare(&CLICKS).await.unwrap();
+    publish(&bus, 0..2).await;
+    let mut follow = bus.follow(CLICKS.name, None, Start::First).await.unwrap();
+    for sequence in 1..=2 {
+        let message = follow.next().await.unwrap().unwrap();
+        assert_eq!(message.sequence, sequence);
+    }
+    assert_eq!(follow.probe().pending().await.unwrap(), 0);
+    bus.jetstream().delete_stream(CLICKS.name).await.unwrap();
+    bus.declare(&CLICKS).await.unwrap();
+    publish(&bus, 0..4).await;
+    // Behind the place where it stood there are messages now, but of another stream.
+    follow.probe().pending().await.unwrap_err();
+    assert!(!matches!(follow.next().await, Some(Ok(_))));
+}
+
+#[tokio::test]
+async fn a_follow_ends_when_the_server_forgets_it() {
+    let mut nats = NatsServer::start().await;
+    let bus = bus(&nats).await;
+    bus.declare(&CLICKS).await.unwrap();
+    publish(&bus, 0..1).await;
+    let mut follow = bus.follow(CLICKS.name, None, Start::First).await.unwrap();
+    assert_eq!(follow.next().await.unwrap().unwrap().sequence, 1);
+    nats.restart().await;
+    publish(&bus, 1..2).await;
+    assert!(!matches!(follow.next().await, Some(Ok(_))));
+}
+
+#[tokio::test]
 async fn the_last_value_of_each_subject_comes_first() {
     let nats = NatsServer::start().await;
     let bus = bus(&nats).await;

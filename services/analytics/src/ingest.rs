@@ -4,6 +4,7 @@ pub mod apply;
 pub mod dead;
 pub mod fetch;
 pub mod ledger;
+mod missed;
 mod outgoing;
 pub mod set;
 pub mod stream;
@@ -108,15 +109,21 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
     let attached = stream::attach(&state.bus, stored.as_ref())
         .await
         .map_err(Failure::Bus)?;
-    // The stored position may be of a stream that is gone: only one that was found again is used.
+    // The stored position may be of a stream that is gone: only what was found again is used.
     let Attached {
         mut follow,
         epoch,
-        resumed: mut position,
+        mut place,
         mut read_up_to,
+        end: stream_end,
+        missed,
     } = attached;
-    let mut last_sequence = None;
-    let mut watch = Watch::new(&state.bus, &epoch);
+    if missed.is_some() || place.is_some() && place != stored {
+        missed.iter().for_each(missed::log);
+        let missed = missed::note(state, &epoch, place.clone(), missed).await?;
+        set_gauge("kurz_click_messages_missed", missed);
+    }
+    let mut watch = Watch::new(&state.bus, &epoch, follow.probe());
     if follow.backlog() == 0 {
         set_gauge("kurz_click_messages_behind", 0);
     }
@@ -124,7 +131,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         let fetched = tokio::select! {
             biased;
             () = state.shutdown.cancelled() => return Ok(End::Shutdown),
-            () = watch.changed(position.as_ref()) => return Ok(End::Changed),
+            () = watch.changed(place.as_ref(), read_up_to) => return Ok(End::Changed),
             fetched = fetch(&mut follow) => fetched,
         };
         let Fetched { messages, end } = fetched;
@@ -134,31 +141,28 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
             ));
         };
         let behind = last.pending;
-        let mut missed = Vec::new();
-        for message in &messages {
-            let expected = last_sequence.unwrap_or(0).max(read_up_to) + 1;
-            if message.sequence > expected {
-                missed.push((expected, message.sequence - 1));
-            }
-            last_sequence = Some(message.sequence);
-        }
-        read_up_to = read_up_to.max(last.sequence);
-        let next = Position {
-            epoch: epoch.clone(),
-            sequence: last.sequence,
-            fingerprint: fingerprint(&last.payload, last.stored_at_ns),
+        let next = match place {
+            // Read again, since the message behind which to go on was deleted. The place stays:
+            // what is gone between here and there was read.
+            Some(place) if last.sequence <= read_up_to => place,
+            _ => Position {
+                epoch: epoch.clone(),
+                sequence: last.sequence,
+                fingerprint: fingerprint(&last.payload, last.stored_at_ns),
+            },
         };
+        let skipped = missed::skipped(&mut read_up_to, &messages, stream_end);
         let span = tracing::info_span!("apply clicks", messages = messages.len());
         for message in &messages {
             telemetry::link(&span, &message.headers);
         }
-        let applied = take_in(state, messages, next.clone(), missed)
+        let applied = take_in(state, messages, next.clone(), skipped)
             .instrument(span)
             .await?;
         let Some(()) = applied else {
             return Ok(End::Shutdown);
         };
-        position = Some(next);
+        place = Some(next);
         set_gauge("kurz_click_messages_behind", behind);
         backoff.reset();
         if let Some(error) = end {
@@ -174,13 +178,7 @@ async fn take_in(
     position: Position,
     missed: Vec<(u64, u64)>,
 ) -> Result<Option<()>, Failure> {
-    for (first, last) in &missed {
-        tracing::error!(
-            first,
-            last,
-            "messages left the stream before they were read"
-        );
-    }
+    missed.iter().for_each(missed::log);
     let epoch = position.epoch.clone();
     let rules = state.rules.clone();
     // Decoding 20,000 clicks takes tens of milliseconds: not on a thread that answers requests.

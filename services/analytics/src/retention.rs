@@ -9,6 +9,7 @@ use events::{streams, subjects};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::Retention;
+use crate::ingest::stream::recognises;
 use crate::state::AppState;
 use crate::store::{self, position};
 
@@ -39,26 +40,26 @@ pub async fn run(state: AppState, retention: Retention) -> anyhow::Result<()> {
     }
 }
 
-/// Deletes what is older than the retention and was applied. The last applied message always
+/// Deletes what is older than the retention and was applied, if the stream holds the message that
+/// was applied last: of one that was restored nobody knows what was applied. That message always
 /// stays: it is how the next start knows that the stream is the one that was read.
 async fn sweep(state: &AppState, retention: Retention) -> anyhow::Result<()> {
     // A rebuild reads the stream from its first message.
     let _upkeep = state.upkeep.lock().await;
     let name = streams::CLICKS.name;
-    let stream = state.bus.jetstream().get_stream(name).await?;
-    let epoch = state.bus.epoch(name).await?;
     let applied = state
         .database
         .read(move |tx| Ok::<_, store::Error>(position::load(tx, name)?))
         .await?;
-    // Nothing was applied of a stream that was made anew a moment ago.
-    let Some(applied) = applied.filter(|position| position.epoch == epoch) else {
+    let Some(applied) = applied else {
         return Ok(());
     };
-    let first = stream.cached_info().state.first_sequence;
-    if applied.sequence > stream.cached_info().state.last_sequence {
+    // Nothing was applied of a stream that was made anew or restored a moment ago.
+    if !recognises(&state.bus, &applied).await? {
         return Ok(());
     }
+    let stream = state.bus.jetstream().get_stream(name).await?;
+    let first = stream.cached_info().state.first_sequence;
     let age_ms = i64::try_from(retention.0.as_millis()).unwrap_or(i64::MAX);
     let oldest_ms = state.clock.now_ms().saturating_sub(age_ms);
     let keep = first_since(&stream, first, applied.sequence, oldest_ms).await?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chassis::bus::Bus;
+use chassis::bus::{Bus, Probe};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::stream;
@@ -16,27 +16,33 @@ const CHECK: Duration = Duration::from_secs(2);
 pub struct Watch {
     bus: Bus,
     epoch: String,
+    probe: Probe,
     connects: u64,
     checks: Interval,
+    /// How far the stream had been read at the last check, if it held more by its own account.
+    behind: Option<u64>,
 }
 
 impl Watch {
-    /// Begins to watch the stream `epoch`.
-    pub fn new(bus: &Bus, epoch: &str) -> Self {
+    /// Begins to watch the stream `epoch`, which the follow of `probe` reads.
+    pub fn new(bus: &Bus, epoch: &str, probe: &Probe) -> Self {
         let mut checks = interval(CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         checks.reset();
         Self {
             bus: bus.clone(),
             epoch: epoch.to_owned(),
+            probe: probe.clone(),
             connects: connects(bus),
             checks,
+            behind: None,
         }
     }
 
-    /// Returns once the place has to be found anew: the connection was lost and is there again, or
-    /// the stream is not the one that was read up to `position`.
-    pub async fn changed(&mut self, position: Option<&Position>) {
+    /// Returns once the place has to be found anew: the connection was lost and is there again, the
+    /// stream is not the one that was read up to `position`, or it says that there is more than
+    /// what was read up to `read_up_to` and nothing of that comes.
+    pub async fn changed(&mut self, position: Option<&Position>, read_up_to: u64) {
         loop {
             self.checks.tick().await;
             if !self.bus.is_connected() {
@@ -47,11 +53,20 @@ impl Watch {
                 tracing::info!("connected again: finding the place in the stream");
                 return;
             }
-            match stream::is_same(&self.bus, &self.epoch, position).await {
-                Ok(true) => {}
-                Ok(false) => {
+            match stream::standing(&self.bus, &self.epoch, position).await {
+                Ok(standing) if !standing.is_same => {
                     tracing::warn!("the stream is not the one that was read");
                     return;
+                }
+                Ok(standing) => {
+                    let behind = (standing.last_sequence > read_up_to).then_some(read_up_to);
+                    // At the first time it may be on its way, and a slow disk may take longer.
+                    let is_stuck = behind.is_some() && behind == self.behind;
+                    if is_stuck && !self.probe.pending().await.is_ok_and(|pending| pending > 0) {
+                        tracing::warn!(read_up_to, "the rest of the stream does not come");
+                        return;
+                    }
+                    self.behind = behind;
                 }
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "the stream does not answer");

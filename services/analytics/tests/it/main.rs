@@ -14,6 +14,7 @@ mod ingest_restart;
 mod live;
 mod numbers;
 mod rebuild;
+mod replaced;
 mod reports;
 mod restore;
 mod stream;

@@ -1,0 +1,4 @@
+//! Explorations of the protocol.
+
+mod broken;
+mod product;

@@ -2,10 +2,10 @@
 """Reads the feed of one account: one line for each click, none missing and none twice.
 
     pip install nats-py nkeys
-    ./feed.py nats://127.0.0.1:4222 subscriber.nk billing 0190b3a4-…
+    ./feed.py nats://127.0.0.1:4222 nats.nk billing-0190b3a4-…
 
-The arguments: the server, the file with the credentials, the name of the durable consumer, and the id of the
-account. For a server that asks for no credentials give `-` as the file.
+The arguments: the server, the file with the seed, and the name of the durable consumer, as `kurz subscriber` tells
+them.
 """
 
 import asyncio
@@ -16,20 +16,9 @@ import sys
 
 import nats
 from nats.errors import Error as NatsError, TimeoutError as NothingCame
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
 
-ACK_WAIT = 30  # seconds that a click may be worked on; then the server hands it out again
+API = "KURZ.API"  # where a subscriber reaches the streams of kurz: not at the usual place
 BATCH = 100  # clicks that are fetched at once
-
-
-def credentials(path: str) -> dict:
-    """The file holds an nkey seed, which is one line that begins with S, or JWT credentials."""
-    if path == "-":
-        return {}
-    with open(path) as file:
-        is_seed = file.read().lstrip().startswith("S")
-    return {"nkeys_seed": path} if is_seed else {"user_credentials": path}
 
 
 async def told(error: Exception) -> None:
@@ -55,32 +44,14 @@ async def take(message) -> None:
     await message.ack_sync()
 
 
-async def main(server: str, path: str, name: str, account: str) -> None:
+async def main(server: str, seed: str, name: str) -> None:
     stopping = asyncio.Event()
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, stopping.set)
-    # A subscriber may only listen to answers of its own. A lost connection is made again by itself, for ever.
-    client = await nats.connect(
-        server,
-        inbox_prefix=f"_INBOX_{name}".encode(),
-        max_reconnect_attempts=-1,
-        error_cb=told,
-        **credentials(path),
-    )
-    jetstream = client.jetstream()
-    try:
-        await jetstream.consumer_info("FEED", name)
-    except NotFoundError:
-        # Made once; later runs find it where they left it: its place is kept by the server.
-        config = ConsumerConfig(
-            name=name,
-            durable_name=name,
-            filter_subject=f"feed.v1.{account}.>",
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT,
-        )
-        await jetstream.add_consumer("FEED", config)
+    # A lost connection is made again by itself, for ever.
+    client = await nats.connect(server, nkeys_seed=seed, max_reconnect_attempts=-1, error_cb=told)
+    # A subscriber may not look at the stream itself, only at its own consumer.
+    jetstream = client.jetstream(prefix=API)
     clicks = await jetstream.pull_subscribe_bind(name, "FEED")
     while not stopping.is_set():
         try:
@@ -103,6 +74,6 @@ async def main(server: str, path: str, name: str, account: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
-        sys.exit("usage: feed.py SERVER CREDENTIALS CONSUMER ACCOUNT")
+    if len(sys.argv) != 4:
+        sys.exit("usage: feed.py SERVER SEED CONSUMER")
     asyncio.run(main(*sys.argv[1:]))

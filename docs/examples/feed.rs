@@ -1,11 +1,11 @@
 //! Reads the feed of one account: one line for each click, none missing and none twice.
 //!
 //! ```sh
-//! cargo run -p e2e --example feed -- nats://127.0.0.1:4222 subscriber.nk billing 0190b3a4-…
+//! cargo run -p e2e --example feed -- nats://127.0.0.1:4222 nats.nk billing-0190b3a4-…
 //! ```
 //!
-//! The arguments: the server, the file with the credentials, the name of the durable consumer, and
-//! the id of the account. For a server that asks for no credentials give `-` as the file.
+//! The arguments: the server, the file with the seed, and the name of the durable consumer, as
+//! `kurz subscriber` tells them.
 
 #![expect(
     clippy::print_stdout,
@@ -13,41 +13,37 @@
     reason = "this is a program for a terminal"
 )]
 
-use std::time::Duration;
-
 use anyhow::Context as _;
+use async_nats::ConnectOptions;
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull::Config;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use async_nats::{Client, ConnectOptions};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-/// How long a click may be worked on. Then the server hands it out again.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// Where a subscriber reaches the streams of kurz: not at the usual place.
+const API: &str = "KURZ.API";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [server, credentials, name, owner] = arguments.as_slice() else {
-        anyhow::bail!("usage: feed SERVER CREDENTIALS CONSUMER ACCOUNT");
+    let [server, seed, name] = arguments.as_slice() else {
+        anyhow::bail!("usage: feed SERVER SEED CONSUMER");
     };
-    let client = connect(server, credentials, name).await?;
-    let stream = jetstream::new(client)
-        .get_stream_no_info("FEED")
+    let seed = tokio::fs::read_to_string(seed)
         .await
-        .context("there is no such stream")?;
-    // Made once; later runs find it where they left it: its place is kept by the server.
-    let config = Config {
-        durable_name: Some(name.clone()),
-        filter_subject: format!("feed.v1.{owner}.>"),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
-        ..Config::default()
-    };
-    let consumer = stream.get_or_create_consumer(name, config).await?;
+        .with_context(|| format!("can't read {seed}"))?;
+    let options = ConnectOptions::with_nkey(seed.trim().to_owned());
+    let client = options.connect(server).await?;
+    // A subscriber may not look at the stream itself, only at its own consumer.
+    let stream = jetstream::with_prefix(client, API)
+        .get_stream_no_info("FEED")
+        .await?;
+    let consumer: PullConsumer = stream
+        .get_consumer(name)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+        .context("no such consumer: was the feed's operator asked to restart or reload?")?;
     let mut messages = consumer.messages().await?;
     loop {
         let message = tokio::select! {
@@ -63,26 +59,6 @@ async fn main() -> anyhow::Result<()> {
             eprintln!("{error:#}: going on");
         }
     }
-}
-
-/// Connects as the subscriber whose nkey seed or credentials the file holds.
-async fn connect(server: &str, credentials: &str, name: &str) -> anyhow::Result<Client> {
-    let options = match credentials {
-        "-" => ConnectOptions::new(),
-        file => {
-            let text = tokio::fs::read_to_string(file)
-                .await
-                .with_context(|| format!("can't read {file}"))?;
-            if text.trim_start().starts_with('S') {
-                ConnectOptions::with_nkey(text.trim().to_owned())
-            } else {
-                ConnectOptions::with_credentials(&text)?
-            }
-        }
-    };
-    // A subscriber may only listen to answers of its own.
-    let options = options.custom_inbox_prefix(format!("_INBOX_{name}"));
-    Ok(options.connect(server).await?)
 }
 
 /// Works on one click, then acknowledges it: in this order, so that a crash in between repeats a

@@ -101,13 +101,10 @@ impl Identity {
         };
         let read = [
             "STREAM.INFO.{}",
-            // Without a name the server gives one; with it, name and filter are in the subject.
+            // One without a name, which the server gives and forgets.
             "CONSUMER.CREATE.{}",
-            "CONSUMER.CREATE.{}.>",
             "CONSUMER.INFO.{}.*",
             "CONSUMER.MSG.NEXT.{}.*",
-            // Of one's own consumer that is replaced by another after a fault.
-            "CONSUMER.DELETE.{}.*",
         ];
         api(&["STREAM.CREATE.{}", "STREAM.UPDATE.{}"], self.owns);
         api(&read, self.owns);

@@ -6,15 +6,21 @@ use std::time::Duration;
 use chassis::clock::Clock;
 use chassis::ready::Latch;
 use chassis::service::Context;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, interval, sleep_until};
 
 use super::follower::count;
 use super::{Follower, LinkTable, Place, Progress, Snapshots};
 use crate::meters::TableMeters;
 
-/// How often the snapshot is written if the table has changed. A start reads what came since from
-/// the bucket, so this only bounds how much that is, and how old a table is served without NATS.
-const SAVE: Duration = Duration::from_mins(1);
+/// The least and the most time from one snapshot to the next, if the table has changed. A start
+/// reads what came since from the bucket, so this only bounds how much that is, and how old a table
+/// is served without NATS: after a kill, links that are younger are not known until NATS is back.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_mins(1);
+
+/// A snapshot is not begun before this many times what the last one took: a small table is saved as
+/// soon as it has changed, and a large one takes little of the disk's time.
+const SHARE: u32 = 50;
 
 /// A snapshot older than this is not caught up with, but served while the whole bucket is read:
 /// the marks of deleted links need not be kept for ever.
@@ -114,18 +120,20 @@ impl Keeper {
         Ok(Some(loaded.saved_at_ms))
     }
 
-    /// Writes a snapshot every minute if the table has changed, and a last one at the end.
+    /// Writes a snapshot soon after the table has changed, and a last one at the end.
     async fn keep(&self, loaded_at_ms: Option<i64>, stopped: impl Future<Output = ()>) {
         let mut saved = self.progress.place();
-        let mut save = interval(SAVE);
-        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        save.reset();
+        let mut next = Instant::now() + SOONEST;
         let mut tell = interval(TELL_AGE);
         tokio::pin!(stopped);
         loop {
             tokio::select! {
                 () = &mut stopped => break,
-                _ = save.tick() => self.save(&mut saved).await,
+                () = sleep_until(next) => {
+                    let began = Instant::now();
+                    self.save(&mut saved).await;
+                    next = Instant::now() + (began.elapsed() * SHARE).clamp(SOONEST, LATEST);
+                }
                 _ = tell.tick(), if !self.progress.is_following() => {
                     if let Some(at_ms) = loaded_at_ms.filter(|_| !self.progress.is_following()) {
                         self.tell_age(at_ms);

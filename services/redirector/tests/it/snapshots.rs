@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chassis::client_address::TrustedProxies;
+use chassis::testing::{Folder, eventually};
 use events::{LinkRecord, streams};
 use reqwest::StatusCode;
 
@@ -35,6 +36,31 @@ async fn without_a_snapshot_it_is_not_ready_while_nats_is_away() {
     assert!(!running.is_ready());
     stage.nats.restart().await;
     running.ready().await;
+    assert_eq!(get(&running, "/docs").await.status(), StatusCode::FOUND);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_killed_leaves_a_snapshot_behind() {
+    let mut stage = Stage::new().await;
+    let running = stage.redirector().await;
+    stage.put(&link("docs")).await;
+    // What a kill would leave, without the end at which a last snapshot is written.
+    let left = stage.folder.path().join("links.snapshot");
+    let copied = Folder::new();
+    let copy = copied.path().join("links.snapshot");
+    eventually(async || {
+        let bytes = std::fs::read(&left).ok()?;
+        let has_link = bytes.windows(4).any(|bytes| bytes == b"docs");
+        has_link.then(|| std::fs::write(&copy, bytes).unwrap())
+    })
+    .await;
+    running.stop().await;
+
+    stage.nats.stop().await;
+    stage.folder = copied;
+    stage.snapshot_wait = Duration::ZERO;
+    let running = stage.redirector().await;
     assert_eq!(get(&running, "/docs").await.status(), StatusCode::FOUND);
     running.stop().await;
 }

@@ -11,7 +11,7 @@ mod place;
 mod snapshot;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
@@ -45,6 +45,7 @@ pub struct LinkTable {
     /// The current round of a full read; see [`LinkTable::begin_round`].
     round: AtomicU8,
     links: AtomicUsize,
+    complete: AtomicBool,
 }
 
 impl LinkTable {
@@ -55,7 +56,19 @@ impl LinkTable {
             hasher: RandomState::new(),
             round: AtomicU8::new(0),
             links: AtomicUsize::new(0),
+            complete: AtomicBool::new(false),
         }
+    }
+
+    /// From now on a code that is not here is no link: the table has caught up with the bucket, or
+    /// the snapshot is all that can be had.
+    pub fn complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
+    /// Whether a code that is not here is no link.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
     }
 
     /// How many links there are.

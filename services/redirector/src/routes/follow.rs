@@ -45,6 +45,10 @@ use crate::table::{Openness, is_code};
             content_type = "application/problem+json"),
         (status = 410, description = "The link is closed; a page for browsers, else a problem",
             content((Problem = "application/problem+json"), (String = "text/html"))),
+        (status = 503, description = "The links are still being loaded, and this one is not there \
+            yet; a page for browsers, else a problem",
+            content((Problem = "application/problem+json"), (String = "text/html")),
+            headers(("retry-after" = u64, description = "Seconds to wait"))),
     )
 )]
 pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response {
@@ -71,6 +75,7 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response
         (status = 404, description = "No such link"),
         (status = 405, description = "Only GET and HEAD follow a link"),
         (status = 410, description = "The link is closed"),
+        (status = 503, description = "The links are still being loaded"),
     )
 )]
 pub async fn head(State(app): State<Arc<AppState>>, request: Request) -> Response {
@@ -108,8 +113,14 @@ async fn answer(app: &AppState, request: &Parts, peer: IpAddr) -> Response {
     if !is_code(code) {
         return refuse(Refusal::Unknown);
     }
+    // Asked first: a table that becomes complete in between is not taken for one that was.
+    let is_complete = app.table.is_complete();
     let Some(link) = app.table.find(code) else {
-        return refuse(Refusal::Unknown);
+        return refuse(if is_complete {
+            Refusal::Unknown
+        } else {
+            Refusal::NotLoaded
+        });
     };
     let now_ms = app.clock.now_ms();
     match link.openness(now_ms) {

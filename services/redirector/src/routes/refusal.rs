@@ -1,10 +1,13 @@
 use axum::http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chassis::problem::Problem;
+
+/// When to ask again for a link that was not loaded yet, in seconds: loading takes one or two.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a code leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub enum Refusal {
     Unknown,
     /// There is one, and it is disabled or over.
     Closed,
+    /// Nobody can say yet: the link table is being loaded.
+    NotLoaded,
 }
 
 impl Refusal {
@@ -29,14 +34,24 @@ impl Refusal {
                 "This link is closed",
                 "Its owner switched it off, or its time is over.",
             ),
+            Self::NotLoaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This link can't be followed yet",
+                "The server has just been started. Please try again in a moment.",
+            ),
         };
-        if accepts_html(headers) {
-            return page(status, title, text);
+        let mut response = if accepts_html(headers) {
+            page(status, title, text)
+        } else {
+            Problem::new(status, title)
+                .header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+                .header(VARY, HeaderValue::from_static("accept"))
+                .into_response()
+        };
+        if self == Self::NotLoaded {
+            response.headers_mut().insert(RETRY_AFTER, SOON);
         }
-        Problem::new(status, title)
-            .header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
-            .header(VARY, HeaderValue::from_static("accept"))
-            .into_response()
+        response
     }
 }
 

@@ -175,6 +175,7 @@ impl Follower {
             self.meters.snapshot_age.set(0.0);
             self.meters.links.set(count(self.table.len()));
         }
+        self.table.complete();
         self.ready.open();
     }
 

@@ -50,12 +50,12 @@ pub async fn start(
     };
     let loaded_at_ms = keeper.load().await?;
     if loaded_at_ms.is_some() {
-        let (ready, progress) = (ready.clone(), progress.clone());
+        let (ready, progress, table) = (ready.clone(), progress.clone(), table.clone());
         let shutdown = context.shutdown.clone();
         context.shutdown.spawn("snapshot wait", async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(snapshot_wait) => serve_snapshot(&ready, &progress),
+                () = tokio::time::sleep(snapshot_wait) => serve_snapshot(&ready, &progress, &table),
             }
             Ok(())
         });
@@ -77,9 +77,10 @@ pub async fn start(
     Ok(table)
 }
 
-fn serve_snapshot(ready: &Latch, progress: &Progress) {
+fn serve_snapshot(ready: &Latch, progress: &Progress, table: &LinkTable) {
     if !progress.is_following() {
         tracing::warn!("NATS is away: serving the snapshot of the link table");
+        table.complete();
         ready.open();
     }
 }

@@ -113,7 +113,8 @@ async fn it_is_ready_once_the_whole_table_is_there() {
     const LINKS: usize = 3_000;
     let stage = Stage::without_streams().await;
     let running = stage.start(stage.config(), TrustedProxies::default()).await;
-    assert_eq!(get(&running, "/c0").await.status(), StatusCode::NOT_FOUND);
+    let early = get(&running, "/c0").await;
+    assert_eq!(early.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(!running.is_ready(), "there is no bucket yet");
     let health = format!("{}/health/ready", running.admin_url);
     let answer = running.client().get(&health).send().await.unwrap();

@@ -5,7 +5,7 @@ use chassis::testing::{Folder, eventually};
 use events::{LinkRecord, streams};
 use reqwest::StatusCode;
 
-use crate::support::{Stage, answers, get, link};
+use crate::support::{Stage, answers, browse, get, header, link};
 
 #[tokio::test]
 async fn it_starts_from_the_snapshot_while_nats_is_away() {
@@ -32,11 +32,18 @@ async fn without_a_snapshot_it_is_not_ready_while_nats_is_away() {
     stage.nats.stop().await;
     stage.snapshot_wait = Duration::ZERO;
     let running = stage.start(stage.config(), TrustedProxies::default()).await;
-    assert_eq!(get(&running, "/docs").await.status(), StatusCode::NOT_FOUND);
+    // Nobody can say whether there is such a link: a 404 would be remembered.
+    let response = get(&running, "/docs").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(header(&response, "retry-after"), "1");
+    let page = browse(&running, "/docs").await;
+    assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text().await.unwrap().contains("try again"));
     assert!(!running.is_ready());
     stage.nats.restart().await;
     running.ready().await;
     assert_eq!(get(&running, "/docs").await.status(), StatusCode::FOUND);
+    assert_eq!(get(&running, "/none").await.status(), StatusCode::NOT_FOUND);
     running.stop().await;
 }
 

@@ -9,6 +9,7 @@
 //! - counted without an answer: allowed only for a request that was cut off.
 
 mod client;
+mod clock;
 mod disk;
 mod drain;
 mod ending;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -98,6 +99,18 @@ impl Owner {
                 None => return Ok(referrers),
             }
         }
+    }
+
+    /// When the earliest click was, by the clock of its redirector.
+    pub async fn first_click_at(&self) -> anyhow::Result<Timestamp> {
+        let links = self.ask(&format!("/analytics/links?limit={PAGE}")).await?;
+        let links = links["items"].as_array().context("a page has items")?;
+        let firsts = links
+            .iter()
+            .filter_map(|link| link["first_click_at"].as_str());
+        // All in the same time zone and of the same form, but for fractions of a second.
+        let first = firsts.min().context("no link was ever followed")?;
+        Ok(first.parse()?)
     }
 
     async fn ask(&self, path: &str) -> anyhow::Result<Value> {

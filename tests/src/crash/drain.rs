@@ -23,8 +23,10 @@ const POLL: Duration = Duration::from_millis(500);
 /// How many looks in a row must say that all is quiet.
 const QUIET: u32 = 4;
 
-/// How often the statistics are read again while clicks seem to be lost: patience, not hope.
-const READS: u32 = 3;
+/// For how long the statistics are read again while clicks seem to be lost. analytics says that it
+/// is behind nothing while it looks for the stream again, which takes seconds in a cluster whose
+/// leader has changed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is counted: how often each referrer came.
 pub type Counted = HashMap<String, u64>;
@@ -54,13 +56,15 @@ pub async fn drain(
         site.segments()? == 0,
         "the redirectors left clicks in their spools"
     );
-    let mut reads = 0;
+    let started = Instant::now();
     loop {
         applied(site, owner).await?;
-        let counted = read(owner, options).await?;
-        reads += 1;
-        if reads == READS || is_all_there(requests, &counted) {
-            return Ok(counted);
+        let last = started.elapsed() > PATIENCE;
+        match read(owner, options).await {
+            Ok(counted) if last || is_all_there(requests, &counted) => return Ok(counted),
+            // What is counted meanwhile stands on one page and not on another.
+            Err(error) if last => return Err(error),
+            _ => {}
         }
     }
 }
@@ -114,7 +118,7 @@ async fn applied(site: &mut Site, owner: &Owner) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every referrer of every link.
+/// Every referrer of every link. An error if that is not what the summary says.
 async fn read(owner: &Owner, options: &Options) -> anyhow::Result<Counted> {
     let mut counted = Counted::new();
     for link in 0..u64::from(options.links) {

@@ -8,6 +8,8 @@ pub struct Ending {
     pub missing: Option<f64>,
     /// Messages that left the stream unread.
     pub missed: Option<f64>,
+    /// For how many seconds before the beginning the earliest click is stamped.
+    pub stamped_early: i64,
     /// Clicks that redirectors could not keep. Read before each fault: of a redirector that is
     /// killed, those of its last moments are not in it.
     pub dropped: Reading,

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::site::Target;
+use super::site::{REDIRECTORS, Target};
 
 /// What is done to the processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum Fault {
     FullStatistics(Duration),
     /// NATS away, and no room on the disks of the spools.
     FullSpools(Duration),
+    /// The clock set wrong by some seconds, and right again after a while.
+    StepClock(Target, i64, Duration),
+    /// A process killed, and started again, while its clock is wrong.
+    KillWithWrongClock(Target, i64, Duration),
     /// Everything killed at the same moment, and started again in this order.
     KillAll(Vec<Target>),
 }
@@ -34,8 +38,9 @@ impl Fault {
     /// Processes that are killed with it.
     pub fn kills(&self, nodes: usize) -> usize {
         match self {
-            Self::Kill(..) | Self::KillLeader(_) => 1,
+            Self::Kill(..) | Self::KillLeader(_) | Self::KillWithWrongClock(..) => 1,
             Self::FullStatistics(_)
+            | Self::StepClock(..)
             | Self::Freeze(..)
             | Self::Restart(_)
             | Self::CutOffLeader(_)
@@ -46,12 +51,24 @@ impl Fault {
         }
     }
 
-    /// Whether a redirector is killed.
-    pub fn kills_redirector(&self) -> bool {
-        matches!(
-            self,
-            Self::Kill(Target::Redirector(_), _) | Self::KillInOutage(..) | Self::KillAll(_)
-        )
+    /// How many redirectors are killed.
+    pub fn redirectors_killed(&self) -> u64 {
+        match self {
+            Self::Kill(Target::Redirector(_), _)
+            | Self::KillInOutage(..)
+            | Self::KillWithWrongClock(Target::Redirector(_), ..) => 1,
+            Self::KillAll(_) => REDIRECTORS as u64,
+            _ => 0,
+        }
+    }
+
+    /// For how many seconds clicks are stamped too early.
+    pub fn stamps_early(&self) -> i64 {
+        match self {
+            Self::StepClock(Target::Redirector(_), seconds, _)
+            | Self::KillWithWrongClock(Target::Redirector(_), seconds, _) => (-seconds).max(0),
+            _ => 0,
+        }
     }
 }
 
@@ -68,9 +85,20 @@ impl fmt::Display for Fault {
             Self::CutOff(..) => write!(to, "cut off nats-server"),
             Self::FullStatistics(_) => write!(to, "disk of the statistics full"),
             Self::FullSpools(_) => write!(to, "NATS away, disks of the spools full"),
+            Self::StepClock(target, seconds, _) => {
+                write!(to, "clock of {target} {}", direction(*seconds))
+            }
+            Self::KillWithWrongClock(target, seconds, _) => {
+                let direction = direction(*seconds);
+                write!(to, "clock of {target} {direction}, kill -9 {target}")
+            }
             Self::KillAll(_) => write!(to, "kill -9 everything"),
         }
     }
+}
+
+fn direction(seconds: i64) -> &'static str {
+    if seconds < 0 { "back" } else { "forward" }
 }
 
 impl fmt::Display for Target {

@@ -62,6 +62,19 @@ pub async fn inflict(site: &mut Site, fault: &Fault) -> anyhow::Result<Option<St
             fill(site, *time, |store| matches!(store, Store::Spool(_))).await?;
             start_nats(site).await?;
         }
+        Fault::StepClock(target, seconds, time) => {
+            site.clock(*target)?.set(*seconds)?;
+            sleep(*time).await;
+            site.clock(*target)?.set(0)?;
+        }
+        Fault::KillWithWrongClock(target, seconds, time) => {
+            site.clock(*target)?.set(*seconds)?;
+            sleep(*time / 2).await;
+            site.process(*target).kill().await?;
+            start(site, *target).await?;
+            sleep(*time / 2).await;
+            site.clock(*target)?.set(0)?;
+        }
         Fault::KillAll(targets) => {
             for target in targets {
                 site.process(*target).kill().await?;

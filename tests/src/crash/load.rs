@@ -42,8 +42,6 @@ pub struct Request {
     pub outcome: Outcome,
     /// In which period, which is when which fault happened, this was known.
     pub period: usize,
-    /// How long after the beginning that was.
-    pub at: Duration,
 }
 
 /// The clients, at work.
@@ -144,7 +142,6 @@ async fn visit(shared: Arc<Shared>, client: usize, pause: Duration) -> Vec<Reque
             number,
             outcome,
             period: shared.period.load(Ordering::SeqCst),
-            at: shared.started.elapsed(),
         });
     }
     requests

@@ -108,12 +108,16 @@ impl Nats {
     /// Shortens the duplicate window of the clicks.
     pub async fn shorten_duplicate_window(&self) -> anyhow::Result<()> {
         let jetstream = self.jetstream().await?;
-        let mut config = jetstream
-            .get_stream(CLICKS)
-            .await?
-            .cached_info()
-            .config
-            .clone();
+        let started = Instant::now();
+        // analytics makes it, and may be ready before.
+        let stream = loop {
+            match jetstream.get_stream(CLICKS).await {
+                Ok(stream) => break stream,
+                Err(error) => ensure!(started.elapsed() < READY, "no stream {CLICKS}: {error}"),
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        let mut config = stream.cached_info().config.clone();
         config.duplicate_window = DUPLICATE_WINDOW;
         jetstream.update_stream(config).await?;
         Ok(())

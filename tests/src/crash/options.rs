@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 /// What `crash --help` says.
 pub(super) const USAGE: &str = "\
 usage: crash [--seed N] [--faults N] [--durability memory|spool|ack] [--scenario mixed|full]
-             [--cluster] [--disks] [--rate N] [--clients N] [--links N] [--spool-bytes N] [--keep]
+             [--cluster] [--disks] [--clock] [--rate N] [--clients N] [--links N] [--spool-bytes N] [--keep]
 
   --seed         what chance is drawn from (1)
   --faults       how many faults (100)
@@ -14,6 +14,7 @@ usage: crash [--seed N] [--faults N] [--durability memory|spool|ack] [--scenario
   --scenario     mixed: kills, freezes, restarts and outages; full: NATS away until spools are full
   --cluster      three nats-servers, with leaders killed and nodes cut off
   --disks        spools and statistics on small disks, which are filled (root on Linux)
+  --clock        clocks of redirectors and analytics set wrong while they run (needs faketime)
   --rate         requests a second, at most (600)
   --clients      concurrent clients (24)
   --links        links that are followed (64)
@@ -63,6 +64,8 @@ pub struct Options {
     pub nodes: usize,
     /// Whether spools and statistics are on small disks of their own.
     pub disks: bool,
+    /// Whether clocks are set wrong.
+    pub clock: bool,
     /// Requests a second, at most.
     pub rate: u32,
     /// Concurrent clients.
@@ -84,6 +87,7 @@ impl Default for Options {
             scenario: Scenario::Mixed,
             nodes: 1,
             disks: false,
+            clock: false,
             rate: 600,
             clients: 24,
             links: 64,
@@ -102,6 +106,7 @@ impl Options {
                 "--help" | "-h" => return Ok(None),
                 "--cluster" => options.nodes = CLUSTER,
                 "--disks" => options.disks = true,
+                "--clock" => options.clock = true,
                 "--keep" => options.keep = true,
                 "--seed" => options.seed = value(&name, &mut arguments)?,
                 "--faults" => options.faults = value(&name, &mut arguments)?,
@@ -143,9 +148,10 @@ impl fmt::Display for Options {
         };
         let cluster = if self.nodes > 1 { " --cluster" } else { "" };
         let disks = if self.disks { " --disks" } else { "" };
+        let clock = if self.clock { " --clock" } else { "" };
         write!(
             to,
-            "crash --seed {} --faults {} --durability {}{scenario}{cluster}{disks} --rate {}",
+            "crash --seed {} --faults {} --durability {}{scenario}{cluster}{disks}{clock} --rate {}",
             self.seed, self.faults, self.level, self.rate
         )
     }

@@ -29,6 +29,10 @@ const LONG_AWAY: Range<u64> = 5_000..8_000;
 const CUT_OFF: Range<u64> = 2_000..14_000;
 /// For how many milliseconds a disk is full.
 const FULL: Range<u64> = 1_000..5_000;
+/// By how many seconds a clock is wrong: into another hour, or another day.
+const WRONG: Range<i64> = 3_600..100_000;
+/// For how many milliseconds.
+const WRONG_FOR: Range<u64> = 1_000..3_000;
 /// For how many milliseconds a leader is gone.
 const LEADERLESS: Range<u64> = 0..8_000;
 
@@ -46,11 +50,10 @@ pub struct Step {
 /// All steps of a run. Each kind of fault comes once before one comes again.
 pub fn plan(options: &Options) -> Vec<Step> {
     let mut chance = StdRng::seed_from_u64(options.seed);
-    let nodes = options.nodes;
     let mut steps = Vec::with_capacity(options.faults);
     while steps.len() < options.faults {
         let mut faults = match options.scenario {
-            Scenario::Mixed => mixed(&mut chance, nodes, options.disks),
+            Scenario::Mixed => mixed(&mut chance, options),
             Scenario::Full if options.disks => {
                 vec![Fault::FullSpools(time(&mut chance, LONG_AWAY))]
             }
@@ -66,7 +69,8 @@ pub fn plan(options: &Options) -> Vec<Step> {
     steps
 }
 
-fn mixed(chance: &mut StdRng, nodes: usize, disks: bool) -> Vec<Fault> {
+fn mixed(chance: &mut StdRng, options: &Options) -> Vec<Fault> {
+    let nodes = options.nodes;
     let some_redirector = chance.random_range(0..REDIRECTORS);
     let some_node = Target::Nats(chance.random_range(0..nodes));
     let mut faults = Vec::new();
@@ -99,14 +103,31 @@ fn mixed(chance: &mut StdRng, nodes: usize, disks: bool) -> Vec<Fault> {
             time(chance, CUT_OFF),
         ));
     }
-    if disks {
+    if options.disks {
         faults.push(Fault::FullStatistics(time(chance, FULL)));
+    }
+    if options.clock {
+        faults.extend(wrong_clocks(chance, some_redirector));
     }
     let mut everything = vec![Target::Analytics, Target::Shortener];
     everything.extend((0..nodes).map(Target::Nats));
     everything.extend((0..REDIRECTORS).map(Target::Redirector));
     everything.shuffle(chance);
     faults.push(Fault::KillAll(everything));
+    faults
+}
+
+fn wrong_clocks(chance: &mut StdRng, some_redirector: usize) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for target in [Target::Redirector(some_redirector), Target::Analytics] {
+        for direction in [-1, 1] {
+            let seconds = direction * chance.random_range(WRONG);
+            faults.push(Fault::StepClock(target, seconds, time(chance, WRONG_FOR)));
+        }
+        let seconds = -chance.random_range(WRONG);
+        let time = time(chance, WRONG_FOR);
+        faults.push(Fault::KillWithWrongClock(target, seconds, time));
+    }
     faults
 }
 

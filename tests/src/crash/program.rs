@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode};
 use chassis::env::Env;
 use tokio::runtime::Runtime;
 
+use super::clock;
 use super::disk;
 use super::options::{self, Options};
 use super::run::run;
@@ -81,6 +82,7 @@ fn harness(arguments: impl Iterator<Item = String>) -> ExitCode {
 
 fn serve(service: impl Future<Output = ExitCode>) -> ExitCode {
     die_with_parent();
+    clock::leave_nothing_behind();
     runtime().block_on(Box::pin(service))
 }
 

@@ -1,12 +1,19 @@
+mod table;
+mod verdict;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use super::drain::Counted;
 use super::ending::Ending;
 use super::load::{Outcome, Request, referrer};
 use super::tally::{Tally, strangers};
-use super::{Level, Options, Scenario};
+use super::{Level, Options};
+use verdict::judge;
+
+/// The smallest click that the harness causes, in bytes of a spool: less than its browser's name
+/// and its ids take.
+const SMALLEST_CLICK: u64 = 100;
 
 /// A fault that happened.
 #[derive(Debug, Clone)]
@@ -15,10 +22,10 @@ pub struct Happened {
     pub name: String,
     /// Processes that were killed with it.
     pub kills: usize,
-    /// Whether one of them was a redirector.
-    pub kills_redirector: bool,
-    /// When it began.
-    pub at: Duration,
+    /// How many of them were redirectors.
+    pub redirectors_killed: u64,
+    /// For how many seconds clicks were stamped too early.
+    pub stamps_early: i64,
 }
 
 /// What a run found.
@@ -32,13 +39,24 @@ pub struct Report {
     pub total: Tally,
     command: String,
     level: Level,
+    clock: bool,
     lasted: Duration,
     rows: BTreeMap<String, Row>,
     /// How often each status came that is not a redirect.
     refusals: BTreeMap<u16, u64>,
     strangers: u64,
-    oldest_lost: Option<Duration>,
+    /// Clicks that the kill of one redirector may lose at the level `memory`.
+    queue: u64,
+    /// The most that one fault lost, and which one.
+    most_lost: Option<(u64, String)>,
     ending: Ending,
+}
+
+/// What one fault, or the time without one, lost.
+struct Loss<'a> {
+    lost: u64,
+    bound: u64,
+    name: &'a str,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,14 +89,16 @@ impl Report {
             total: Tally::default(),
             command: options.to_string(),
             level: options.level,
+            clock: options.clock,
             lasted,
             rows,
             refusals: BTreeMap::new(),
             strangers: strangers(requests, counted),
-            oldest_lost: None,
+            queue: options.spool_bytes() / SMALLEST_CLICK,
+            most_lost: None,
             ending,
         };
-        let mut lost_without_kill = 0;
+        let mut lost = vec![0; happened.len() + 2];
         for request in requests {
             // Period 0 is before the first fault, and the last one behind the last fault.
             let fault = request
@@ -97,166 +117,29 @@ impl Report {
                 *report.refusals.entry(status).or_default() += 1;
             }
             if request.outcome == Outcome::Answered && times == 0 {
-                match fault.filter(|fault| fault.kills_redirector) {
-                    Some(fault) => {
-                        let age = fault.at.saturating_sub(request.at);
-                        report.oldest_lost = report.oldest_lost.max(Some(age));
-                    }
-                    None => lost_without_kill += 1,
-                }
+                lost[request.period] += 1;
             }
         }
         for row in report.rows.values() {
             report.total.merge(&row.tally);
         }
-        report.judge(options, lost_without_kill);
+        let losses = |index: usize, lost: u64| {
+            let fault = index.checked_sub(1).and_then(|index| happened.get(index));
+            let bound = fault.map_or(0, |fault| fault.redirectors_killed) * report.queue;
+            let name = fault.map_or(CALM, |fault| &fault.name);
+            Loss { lost, bound, name }
+        };
+        let losses: Vec<_> = lost
+            .into_iter()
+            .enumerate()
+            .map(|(index, lost)| losses(index, lost))
+            .collect();
+        let most = losses.iter().max_by_key(|loss| loss.lost);
+        report.most_lost = most
+            .filter(|loss| loss.lost > 0)
+            .map(|loss| (loss.lost, loss.name.to_owned()));
+        let stamps_early = happened.iter().map(|fault| fault.stamps_early).max();
+        report.broken = judge(&report, options, &losses, stamps_early.unwrap_or(0));
         report
     }
-
-    fn judge(&mut self, options: &Options, lost_without_kill: u64) {
-        let total = self.total;
-        let mut broken = Vec::new();
-        let mut check = |holds: bool, what: String| {
-            if !holds {
-                broken.push(what);
-            }
-        };
-        check(total.answered > 0, "nothing was answered".to_owned());
-        check(
-            total.double == 0,
-            format!("{} clicks are counted more than once", total.double),
-        );
-        let invented = total.invented + self.strangers;
-        check(invented == 0, format!("{invented} clicks are invented"));
-        check(
-            self.ending.missed == Some(0.0),
-            format!("messages missed: {:?}", self.ending.missed),
-        );
-        match (options.scenario, options.level) {
-            (Scenario::Full, _) => {
-                let (lost, dropped) = (total.lost, self.ending.dropped.total());
-                // A request that was cut off may have been dropped as well.
-                let most = total.lost + total.cut_off - total.counted_unanswered;
-                #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-                let holds = (lost as f64..=most as f64).contains(&dropped);
-                check(
-                    holds,
-                    format!("{lost} clicks are lost and {dropped} said to be dropped"),
-                );
-            }
-            (Scenario::Mixed, Level::Memory) => check(
-                lost_without_kill == 0,
-                format!("{lost_without_kill} clicks are lost though no redirector was killed"),
-            ),
-            (Scenario::Mixed, Level::Spool | Level::Ack) => {
-                check(
-                    total.lost == 0,
-                    format!("{} answered clicks are lost", total.lost),
-                );
-                let missing = self.ending.missing;
-                check(
-                    missing == Some(0.0),
-                    format!("analytics misses clicks: {missing:?}"),
-                );
-            }
-        }
-        self.broken = broken;
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEAD: [&str; 9] = [
-            "fault",
-            "times",
-            "kills",
-            "answered",
-            "counted",
-            "lost",
-            "double",
-            "cut off",
-            "of these counted",
-        ];
-        let total = self.total;
-        writeln!(to, "`{}`\n", self.command)?;
-        writeln!(
-            to,
-            "| {} |\n|---|{}",
-            HEAD.join(" | "),
-            "---:|".repeat(HEAD.len() - 1)
-        )?;
-        let mut all = Row {
-            tally: total,
-            ..Row::default()
-        };
-        for (name, row) in &self.rows {
-            all.times += row.times;
-            all.kills += row.kills;
-            line(to, name, row)?;
-        }
-        line(to, "**all**", &all)?;
-        let seconds = self.lasted.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let rate = total.answered as f64 / seconds;
-        writeln!(
-            to,
-            "\n{seconds:.0} s, {rate:.0} answers/s; {} requests found nobody, {} were refused {:?}; \
-             invented: {}; gaps: {}, messages missed: {}",
-            total.not_sent,
-            total.refused,
-            self.refusals,
-            total.invented + self.strangers,
-            known(self.ending.missing),
-            known(self.ending.missed),
-        )?;
-        if self.level == Level::Ack {
-            writeln!(
-                to,
-                "answers that did not wait for the stream: {}",
-                self.ending.fallbacks.total()
-            )?;
-        }
-        if self.ending.dropped.total() > 0.0 {
-            writeln!(
-                to,
-                "clicks that redirectors said they dropped: {}",
-                self.ending.dropped.total()
-            )?;
-        }
-        if let Some(age) = self.oldest_lost {
-            writeln!(
-                to,
-                "the oldest lost click was answered {age:.1?} before the fault"
-            )?;
-        }
-        for text in self.ending.unclean.iter().chain(&self.ending.ended) {
-            writeln!(to, "note: {text}")?;
-        }
-        match self.broken.as_slice() {
-            [] => write!(to, "Every guarantee of the level `{}` held.", self.level),
-            broken => write!(to, "BROKEN: {}", broken.join("; ")),
-        }
-    }
-}
-
-fn line(to: &mut fmt::Formatter<'_>, name: &str, row: &Row) -> fmt::Result {
-    let Row {
-        times,
-        kills,
-        tally,
-    } = row;
-    writeln!(
-        to,
-        "| {name} | {times} | {kills} | {} | {} | {} | {} | {} | {} |",
-        tally.answered,
-        tally.counted,
-        tally.lost,
-        tally.double,
-        tally.cut_off,
-        tally.counted_unanswered
-    )
-}
-
-fn known(value: Option<f64>) -> String {
-    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chassis::clock::Clock;
 use tokio::time::{sleep, timeout};
 
 use super::Options;
@@ -33,6 +34,7 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
         .await
         .context("setting up takes too long")??;
     let steps = plan(options);
+    let began = Clock::system().now();
     let load = Load::start(options, site.redirectors());
     sleep(CALM).await;
     let mut happened = Vec::with_capacity(steps.len());
@@ -43,13 +45,12 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
         let doing = async {
             sleep(step.lead).await;
             ending.sample(&site).await;
-            let at = load.elapsed();
             let unclean = inflict(&mut site, &step.fault).await?;
             site.mend().await?;
             sleep(step.tail).await;
-            anyhow::Ok((at, unclean))
+            anyhow::Ok(unclean)
         };
-        let (at, unclean) = timeout(STEP_LIMIT, doing)
+        let unclean = timeout(STEP_LIMIT, doing)
             .await
             .with_context(|| format!("{} takes too long", step.fault))?
             .with_context(|| step.fault.to_string())?;
@@ -64,8 +65,8 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
         happened.push(Happened {
             name: step.fault.to_string(),
             kills: step.fault.kills(nodes),
-            kills_redirector: step.fault.kills_redirector(),
-            at,
+            redirectors_killed: step.fault.redirectors_killed(),
+            stamps_early: step.fault.stamps_early(),
         });
     }
     load.enter(steps.len() + 1);
@@ -80,6 +81,8 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
     let counted = timeout(AROUND_LIMIT, draining)
         .await
         .context("looking everything up takes too long")??;
+    let first = owner.first_click_at().await?;
+    ending.stamped_early = began.duration_since(first).as_secs();
     ending.missing = metric(&site.client, site.analytics_admin(), "kurz_clicks_missing").await;
     ending.missed = metric(
         &site.client,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::Context as _;
 use rand::Rng as _;
 
+use super::clock::Clock;
 use super::nats::Nats;
 use super::process::Process;
 
@@ -17,6 +18,8 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 pub struct Service {
     /// The process.
     pub process: Process,
+    /// Its clock, if it can be set.
+    pub clock: Option<Clock>,
     /// Its public listener.
     pub public: SocketAddr,
     /// The base of its admin listener.
@@ -31,10 +34,13 @@ pub struct Place<'a> {
     pub nats: &'a Nats,
     /// Where auth listens.
     pub auth: SocketAddr,
+    /// libfaketime, if clocks are set wrong.
+    pub faketime: Option<&'a str>,
 }
 
 impl Place<'_> {
-    /// A service that does not run yet. `extra` are the variables that only it knows.
+    /// A service that does not run yet. `extra` are the variables that only it knows. Its clock is
+    /// given if it can be set.
     pub fn service(
         &self,
         name: &'static str,
@@ -42,6 +48,11 @@ impl Place<'_> {
         public: SocketAddr,
         extra: &[(&str, String)],
     ) -> anyhow::Result<Service> {
+        let clock = self.faketime.map(|library| {
+            let clock = Clock::new(self.folder.join(label).with_extension("clock"))?;
+            anyhow::Ok((clock.variables(library), clock))
+        });
+        let (faked, clock) = clock.transpose()?.unzip();
         let admin = free_address()?;
         let common = [
             ("KURZ_LISTEN", public.to_string()),
@@ -55,12 +66,14 @@ impl Place<'_> {
             ),
             ("KURZ_LOG", "info".to_owned()),
         ];
-        let variables = common.iter().chain(extra);
+        let faked = faked.unwrap_or_default();
+        let variables = common.iter().chain(extra).chain(&faked);
         let variables = variables.map(|(name, value)| ((*name).to_owned(), value.clone()));
         let log = self.folder.join(label).with_extension("log");
         let process = Process::new(name, label.to_owned(), Vec::new(), variables.collect(), log);
         Ok(Service {
             process,
+            clock,
             public,
             admin: format!("http://{admin}"),
         })

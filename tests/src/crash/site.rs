@@ -2,11 +2,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use chassis::testing::Folder;
 use reqwest::Client;
 
 use super::client::{Addresses, http};
+use super::clock::{self, Clock};
 use super::disk::Disk;
 use super::nats::Nats;
 use super::process::Process;
@@ -88,6 +89,7 @@ impl Site {
         };
         let nats = Nats::start(&folder, options.nodes).await?;
         let auth_address = free_address()?;
+        let faketime = options.clock.then(clock::library).transpose()?;
         let service = |name, label: &str, extra: &[(&str, String)]| {
             let public = if name == "auth" {
                 auth_address
@@ -98,6 +100,7 @@ impl Site {
                 folder: &folder,
                 nats: &nats,
                 auth: auth_address,
+                faketime: faketime.as_deref(),
             };
             place.service(name, label, public, extra)
         };
@@ -206,6 +209,16 @@ impl Site {
             Target::Shortener => &mut self.shortener.process,
             Target::Nats(index) => &mut self.nats.nodes[index],
         }
+    }
+
+    /// The clock of a process. Only redirectors and analytics have one that matters here.
+    pub fn clock(&self, target: Target) -> anyhow::Result<&Clock> {
+        let service = match target {
+            Target::Redirector(index) => &self.redirectors[index],
+            Target::Analytics => &self.analytics,
+            Target::Shortener | Target::Nats(_) => bail!("{target} has no clock to set"),
+        };
+        service.clock.as_ref().context("clocks can't be set")
     }
 
     /// Waits until it serves.

@@ -125,7 +125,6 @@ mod tests {
             number,
             outcome: Outcome::Answered,
             period: 0,
-            at: std::time::Duration::ZERO,
         };
         let counted = Counted::from([
             (referrer(1), 1),

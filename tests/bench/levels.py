@@ -128,7 +128,7 @@ class Bench:
         folder.mkdir(exist_ok=True)
         config = folder / "nginx.conf"
         config.write_text(
-            f"daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;\n"
+            f"daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes auto;\n"
             "events { worker_connections 1024; }\n"
             f"http {{ access_log {folder}/access.log combined; server {{ listen 127.0.0.1:{port} backlog=1024;\n"
             "location / { return 302 https://example.org/some/longer/path/to/a/page$uri; } } }\n"
@@ -157,8 +157,8 @@ class Bench:
         done = int(re.search(r"(\d+) requests in", text)[1])
         row = {
             "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-            "p50": milliseconds(re.search(r"50%\s+(\S+)", text)[1]),
-            "p99": milliseconds(re.search(r"99%\s+(\S+)", text)[1]),
+            "p50": milliseconds(re.search(r"\n\s+50%\s+(\S+)", text)[1]),
+            "p99": milliseconds(re.search(r"\n\s+99%\s+(\S+)", text)[1]),
             "cpu": (cpu(process.pid) - busy) / done * 1e6,
             "nats": (cpu(self.nats.pid) - busy_nats) / done * 1e6,
             "requests": requests + done,

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::client::{Owner, metric};
 use super::load::{self, Request};
-use super::options::Options;
+use super::options::{Level, Options, Scenario};
 use super::process::Stopped;
 use super::site::{REDIRECTORS, Site, Target};
 use super::tally::is_all_there;
@@ -27,6 +27,10 @@ const QUIET: u32 = 4;
 /// is behind nothing while it looks for the stream again, which takes seconds in a cluster whose
 /// leader has changed.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where clicks may be lost. What comes later than this makes such a run fail, or lets it
+/// report more than was lost.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is counted: how often each referrer came.
 pub type Counted = HashMap<String, u64>;
@@ -57,9 +61,14 @@ pub async fn drain(
         "the redirectors left clicks in their spools"
     );
     let started = Instant::now();
+    let patience = if options.level == Level::Memory || options.scenario == Scenario::Full {
+        LITTLE_PATIENCE
+    } else {
+        PATIENCE
+    };
     loop {
         applied(site, owner).await?;
-        let last = started.elapsed() > PATIENCE;
+        let last = started.elapsed() > patience;
         match read(owner, options).await {
             Ok(counted) if last || is_all_there(requests, &counted) => return Ok(counted),
             // What is counted meanwhile stands on one page and not on another.

@@ -153,7 +153,11 @@ impl fmt::Display for Options {
             to,
             "crash --seed {} --faults {} --durability {}{scenario}{cluster}{disks}{clock} --rate {}",
             self.seed, self.faults, self.level, self.rate
-        )
+        )?;
+        match self.spool_bytes {
+            Some(bytes) => write!(to, " --spool-bytes {bytes}"),
+            None => Ok(()),
+        }
     }
 }
 

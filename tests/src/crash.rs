@@ -7,6 +7,8 @@
 //! - **double**: counted more than once;
 //! - **invented**: counted, and never sent;
 //! - counted without an answer: allowed only for a request that was cut off.
+//!
+//! What is counted must stand in the feed, each click once.
 
 mod client;
 mod clock;
@@ -14,6 +16,7 @@ mod disk;
 mod drain;
 mod ending;
 mod fault;
+mod feed;
 mod inflict;
 mod load;
 mod nats;

@@ -75,6 +75,19 @@ impl Owner {
         Ok(())
     }
 
+    /// Turns the feed on.
+    pub async fn turn_feed_on(&self) -> anyhow::Result<()> {
+        let url = format!("{}/analytics/feed", self.addresses.analytics);
+        let request = self.client.put(url).bearer_auth(&self.token);
+        let status = request
+            .json(&json!({ "enabled": true }))
+            .send()
+            .await?
+            .status();
+        ensure!(status == StatusCode::OK, "can't turn the feed on: {status}");
+        Ok(())
+    }
+
     /// How many clicks are counted in all.
     pub async fn clicks(&self) -> anyhow::Result<u64> {
         self.ask("/analytics/summary").await?["clicks"]

@@ -1,9 +1,12 @@
 use super::client::metric;
+use super::feed::Compared;
 use super::site::{REDIRECTORS, Site};
 
 /// What else is known at the end.
 #[derive(Debug, Clone, Default)]
 pub struct Ending {
+    /// The feed beside what is counted.
+    pub feed: Compared,
     /// Clicks that analytics knows to be missing.
     pub missing: Option<f64>,
     /// Messages that left the stream unread.

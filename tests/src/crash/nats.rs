@@ -133,7 +133,8 @@ impl Nats {
         tokio::time::timeout(LEADER, asking).await.ok().flatten()
     }
 
-    async fn jetstream(&self) -> anyhow::Result<jetstream::Context> {
+    /// A new connection.
+    pub async fn jetstream(&self) -> anyhow::Result<jetstream::Context> {
         let servers: Vec<_> = self.url().split(',').map(str::to_owned).collect();
         Ok(jetstream::new(async_nats::connect(servers).await?))
     }

@@ -8,6 +8,7 @@ use super::Options;
 use super::client::{Owner, http, metric};
 use super::drain::drain;
 use super::ending::Ending;
+use super::feed::Feed;
 use super::inflict::inflict;
 use super::load::{self, Load};
 use super::plan::plan;
@@ -81,6 +82,10 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
     let counted = timeout(AROUND_LIMIT, draining)
         .await
         .context("looking everything up takes too long")??;
+    let feed = timeout(AROUND_LIMIT, Feed::read(&site.nats))
+        .await
+        .context("reading the feed takes too long")??;
+    ending.feed = feed.compare(&counted);
     let first = owner.first_click_at().await?;
     ending.stamped_early = began.duration_since(first).as_secs();
     ending.missing = metric(&site.client, site.analytics_admin(), "kurz_clicks_missing").await;
@@ -104,6 +109,7 @@ async fn set_up(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<(Site,
         .await
         .context("can't shorten the duplicate window")?;
     let owner = Owner::register(site.addresses()).await?;
+    owner.turn_feed_on().await?;
     for link in 0..u64::from(options.links) {
         owner.link(&load::code(link)).await?;
     }

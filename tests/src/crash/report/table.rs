@@ -57,6 +57,13 @@ impl Report {
             writeln!(to, "- answered {status}: {times}")?;
         }
         writeln!(to, "- invented: {}", total.invented + self.strangers)?;
+        let feed = ending.feed;
+        writeln!(
+            to,
+            "- the feed: {} clicks; counted and not there: {}, there and not counted: {}, \
+             repeated: {}",
+            feed.clicks, feed.missing, feed.surplus, feed.repeated
+        )?;
         let (gaps, missed) = (known(ending.missing), known(ending.missed));
         writeln!(to, "- clicks in gaps: {gaps}; messages missed: {missed}")?;
         if self.level == Level::Ack {

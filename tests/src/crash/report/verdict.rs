@@ -42,6 +42,11 @@ pub fn judge(
         early >= stamps_early - lasted,
         format!("no click is stamped {stamps_early} s early: at most {early} s"),
     );
+    let feed = report.ending.feed;
+    check(
+        feed.missing + feed.surplus + feed.repeated == 0,
+        format!("the feed differs from the count: {feed:?}"),
+    );
     let disorder = report.ending.unclean.len() + report.ending.ended.len();
     check(
         disorder == 0,

@@ -62,6 +62,7 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
     tracing::debug!(partitions, "applying the clicks of all partitions");
     let mut backoff = Backoff::default();
     announce(&state).await?;
+    set_gauge("kurz_clicks_following", 0);
     while !state.shutdown.is_cancelled() {
         for spec in [&streams::CLICKS, &streams::DEAD, &streams::SPOOLS] {
             match state.bus.declare(spec).await {
@@ -69,7 +70,10 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
                 declared => declared?,
             };
         }
-        match session(&state, &mut backoff).await {
+        let ended = session(&state, &mut backoff).await;
+        // How much there is to apply is not known any more.
+        set_gauge("kurz_clicks_following", 0);
+        match ended {
             Ok(End::Shutdown) => return Ok(()),
             Ok(End::Changed) => {}
             // The database is closed once everything has ended: nothing was lost.
@@ -123,6 +127,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         let missed = missed::note(state, &epoch, place.clone(), missed).await?;
         set_gauge("kurz_click_messages_missed", missed);
     }
+    set_gauge("kurz_clicks_following", 1);
     let mut watch = Watch::new(&state.bus, &epoch, follow.probe());
     if follow.backlog() == 0 {
         set_gauge("kurz_click_messages_behind", 0);

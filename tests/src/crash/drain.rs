@@ -114,13 +114,12 @@ async fn applied(site: &mut Site, owner: &Owner) -> anyhow::Result<()> {
         );
         sleep(POLL).await;
         site.mend().await?;
-        let behind = metric(
-            &site.client,
-            site.analytics_admin(),
-            "kurz_click_messages_behind",
-        );
+        let ask = async |name| metric(&site.client, site.analytics_admin(), name).await;
+        // Without the stream nobody knows how far behind it is.
+        let following = ask("kurz_clicks_following").await == Some(1.0);
+        let none_left = following && ask("kurz_click_messages_behind").await == Some(0.0);
         let now = owner.clicks().await.ok();
-        let same = now.is_some() && now == before && behind.await == Some(0.0);
+        let same = now.is_some() && now == before && none_left;
         quiet = if same { quiet + 1 } else { 0 };
         before = now;
     }

@@ -13,7 +13,7 @@ const TIMED_ONE_IN: u32 = 64;
 const TRACED_ONE_IN: u32 = 1_024;
 
 /// The statuses that the redirect route answers with, each with its own counter.
-const STATUSES: [u16; 9] = [301, 302, 303, 307, 308, 404, 405, 410, 500];
+const STATUSES: [u16; 9] = [301, 302, 307, 308, 404, 405, 410, 500, 503];
 
 /// The meters of the redirect route.
 #[derive(Debug)]

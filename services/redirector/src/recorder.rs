@@ -117,6 +117,15 @@ impl Recorder {
 }
 
 impl Inner {
+    async fn wait_for_sync(&self, lane: &Lane, number: u64) {
+        if tokio::time::timeout(SYNC_LIMIT, lane.synced(number))
+            .await
+            .is_err()
+        {
+            self.meters.sync_failures.increment(1);
+        }
+    }
+
     /// All clicks of one account are in one partition, on every redirector.
     fn lane_of(&self, owner_id: Uuid) -> usize {
         match self.lanes.len() {
@@ -155,16 +164,13 @@ impl Receipt {
                         .is_ok();
                 if !kept {
                     inner.meters.ack_fallbacks.increment(1);
+                    // What falls back to the spool is as safe there as the spool's setting says.
+                    if inner.sync == SyncPolicy::Each {
+                        inner.wait_for_sync(&lane, number).await;
+                    }
                 }
             }
-            Promise::Synced(number) => {
-                if tokio::time::timeout(SYNC_LIMIT, lane.synced(number))
-                    .await
-                    .is_err()
-                {
-                    inner.meters.sync_failures.increment(1);
-                }
-            }
+            Promise::Synced(number) => inner.wait_for_sync(&lane, number).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The table of paths.
 //!
 //! None of them carries a layer: on the redirect route generic middleware costs as much as all the
-//! rest of a redirect (see the design's performance page), and nothing here reads a body.
+//! rest of a redirect (docs/adr/0001-click-spool.md has the figures of a redirect), and nothing here reads a body.
 
 mod follow;
 mod home;
@@ -58,7 +58,9 @@ mod tests {
         let document = serde_json::to_value(super::openapi()).unwrap();
         for method in ["get", "head"] {
             let responses = &document["paths"]["/{code}"][method]["responses"];
-            for status in ["301", "302", "303", "307", "308", "404", "405", "410"] {
+            for status in [
+                "301", "302", "307", "308", "404", "405", "410", "500", "503",
+            ] {
                 assert!(responses[status].is_object(), "{method} {status}");
             }
         }

@@ -85,10 +85,6 @@ impl Standings {
             .collect()
     }
 
-    fn forget(&self, spool: Uuid) {
-        self.lock().remove(&spool);
-    }
-
     /// Every change is a few stores: a panic in between can't leave half of one.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Standing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -205,16 +201,13 @@ impl Announcer {
         for (spool, standing) in self.standings.snapshot() {
             if let Some((told, rounds)) = self.told.get_mut(&spool)
                 && *told == standing
-                && *rounds < IDLE_ROUNDS
+                // The last word was said.
+                && (*rounds < IDLE_ROUNDS || standing.state == SpoolState::Retired)
             {
                 *rounds += 1;
                 continue;
             }
             match timeout(LIMIT, self.tell(spool, standing)).await {
-                Ok(Ok(())) if standing.state == SpoolState::Retired => {
-                    self.standings.forget(spool);
-                    self.told.remove(&spool);
-                }
                 Ok(Ok(())) => {
                     self.told.insert(spool, (standing, 1));
                 }

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -8,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chassis::problem::Problem;
 use chassis::telemetry;
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -33,8 +35,6 @@ use crate::table::{Openness, is_code};
         (status = 302, description = "Found: what links answer by default",
             headers(("location" = String, description = "Where the link leads"),
                 ("cache-control" = String, description = "no-store, so that every visit counts"))),
-        (status = 303, description = "See other: the link asks for this status",
-            headers(("location" = String, description = "Where the link leads"))),
         (status = 307, description = "Temporary redirect: the link asks for this status",
             headers(("location" = String, description = "Where the link leads"))),
         (status = 308, description = "Permanent redirect: the link asks for this status",
@@ -45,6 +45,8 @@ use crate::table::{Openness, is_code};
             content_type = "application/problem+json"),
         (status = 410, description = "The link is closed; a page for browsers, else a problem",
             content((Problem = "application/problem+json"), (String = "text/html"))),
+        (status = 500, description = "A fault of ours", body = Problem,
+            content_type = "application/problem+json"),
         (status = 503, description = "The links are still being loaded, and this one is not there \
             yet; a page for browsers, else a problem",
             content((Problem = "application/problem+json"), (String = "text/html")),
@@ -69,12 +71,12 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response
         (status = 301, description = "Moved permanently"),
         (status = 302, description = "Found: what links answer by default",
             headers(("location" = String, description = "Where the link leads"))),
-        (status = 303, description = "See other"),
         (status = 307, description = "Temporary redirect"),
         (status = 308, description = "Permanent redirect"),
         (status = 404, description = "No such link"),
         (status = 405, description = "Only GET and HEAD follow a link"),
         (status = 410, description = "The link is closed"),
+        (status = 500, description = "A fault of ours"),
         (status = 503, description = "The links are still being loaded"),
     )
 )]
@@ -93,17 +95,31 @@ async fn follow(app: &AppState, request: &Parts) -> Response {
     let sampled = app.meters.sample();
     let started = sampled.timed.then(Instant::now);
     let peer = AppState::peer(request);
+    let answer = or_fault(answer(app, request, peer));
     let response = if sampled.traced || is_traced(app, peer, &request.headers) {
         let span = span(app, peer, &request.headers);
-        answer(app, request, peer).instrument(span).await
+        answer.instrument(span).await
     } else {
-        answer(app, request, peer).await
+        answer.await
     };
     app.meters.answered(response.status());
     if let Some(started) = started {
         app.meters.took(started.elapsed());
     }
     response
+}
+
+/// The answer, also if a bug of ours panics: no layer does this here.
+async fn or_fault(answer: impl Future<Output = Response>) -> Response {
+    // A panic leaves nothing half done that somebody else sees: what is shared guards itself.
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|panic| {
+        let error = match panic.downcast_ref::<&str>() {
+            Some(text) => anyhow::anyhow!("a redirect panicked: {text}"),
+            None => anyhow::anyhow!("a redirect panicked"),
+        };
+        Problem::internal(&error).into_response()
+    })
 }
 
 async fn answer(app: &AppState, request: &Parts, peer: IpAddr) -> Response {
@@ -152,7 +168,6 @@ fn redirect(status: StatusCode, url: &str) -> Response {
 fn status_of(status: u16) -> StatusCode {
     match status {
         301 => StatusCode::MOVED_PERMANENTLY,
-        303 => StatusCode::SEE_OTHER,
         307 => StatusCode::TEMPORARY_REDIRECT,
         308 => StatusCode::PERMANENT_REDIRECT,
         _ => StatusCode::FOUND,
@@ -172,4 +187,19 @@ fn span(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> Span {
         telemetry::follow_http_parent(&span, headers);
     }
     span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_of_ours_and_ends_nobody_elses_connection() {
+        let response = or_fault(async { panic!("oh") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let content_type = &response.headers()["content-type"];
+        assert_eq!(content_type, "application/problem+json");
+        let response = or_fault(async { redirect(StatusCode::FOUND, "https://a.example/") }).await;
+        assert_eq!(response.status(), StatusCode::FOUND);
+    }
 }

@@ -2,7 +2,7 @@ use chassis::client_address::TrustedProxies;
 use events::{LinkRecord, streams};
 use reqwest::StatusCode;
 
-use crate::support::{Stage, answers, get, header, link};
+use crate::support::{Stage, answers, get, get_metrics, header, link};
 
 #[tokio::test]
 async fn a_link_redirects_with_its_status_and_is_never_cached() {
@@ -100,11 +100,11 @@ async fn changes_and_deletions_are_seen() {
     // Somebody else takes the code.
     stage
         .put(&LinkRecord {
-            redirect_status: 303,
+            redirect_status: 308,
             ..link("docs")
         })
         .await;
-    answers(&running, "docs", StatusCode::SEE_OTHER).await;
+    answers(&running, "docs", StatusCode::PERMANENT_REDIRECT).await;
     running.stop().await;
 }
 
@@ -205,12 +205,7 @@ async fn redirects_and_the_table_are_measured() {
     let running = stage.redirector().await;
     get(&running, "/docs").await;
     get(&running, "/nowhere").await;
-    let metrics = running
-        .client()
-        .get(format!("{}/metrics", running.admin_url))
-        .send()
-        .await;
-    let metrics = metrics.unwrap().text().await.unwrap();
+    let metrics = get_metrics(&running).await;
     for name in [
         "kurz_redirects_total{status=\"302\"}",
         "kurz_redirects_total{status=\"404\"}",

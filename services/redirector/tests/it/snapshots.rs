@@ -5,7 +5,7 @@ use chassis::testing::{Folder, eventually};
 use events::{LinkRecord, streams};
 use reqwest::StatusCode;
 
-use crate::support::{Stage, answers, browse, get, header, link};
+use crate::support::{Stage, answers, browse, get, get_metrics, header, link};
 
 #[tokio::test]
 async fn it_starts_from_the_snapshot_while_nats_is_away() {
@@ -39,6 +39,8 @@ async fn without_a_snapshot_it_is_not_ready_while_nats_is_away() {
     let page = browse(&running, "/docs").await;
     assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.text().await.unwrap().contains("try again"));
+    let metrics = get_metrics(&running).await;
+    assert!(metrics.contains("kurz_redirects_total{status=\"503\"}"));
     assert!(!running.is_ready());
     stage.nats.restart().await;
     running.ready().await;

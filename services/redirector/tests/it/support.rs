@@ -162,6 +162,13 @@ pub fn link(code: &str) -> LinkRecord {
 }
 
 /// GET without a word about what is accepted.
+/// What the admin listener says for Prometheus.
+pub async fn get_metrics(running: &Running<App>) -> String {
+    let url = format!("{}/metrics", running.admin_url);
+    let response = running.client().get(url).send().await;
+    response.unwrap().text().await.unwrap()
+}
+
 pub async fn get(running: &Running<App>, path: &str) -> Response {
     running
         .client()

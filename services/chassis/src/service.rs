@@ -135,14 +135,15 @@ impl Listeners {
 /// The whole program of a service: `main` returns what this returns.
 pub async fn main<S: Service>() -> ExitCode {
     // On the heap: all that opening takes would else lie on the stack of the main thread.
-    program(S::NAME, S::COMMANDS, Box::pin(run::<S>())).await
+    program(S::NAME, S::COMMANDS, &[], Box::pin(run::<S>())).await
 }
 
-/// A program called `name` that serves, or, when its first argument names one of `commands`, asks
-/// the running one to do that.
+/// A program called `name` that serves, or, when its arguments name one of `commands`, asks the
+/// running one to do that. `others` are what else it does, with what that is, for its usage.
 pub async fn program(
     name: &str,
     commands: &[Command],
+    others: &[(&str, &str)],
     serve: impl Future<Output = anyhow::Result<()>>,
 ) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -151,7 +152,7 @@ pub async fn program(
         Some("healthcheck") => healthcheck(name).await,
         Some(_) => match arguments::paths_and_queries(commands, &arguments) {
             Some(paths) => ask(name, &paths).await,
-            None => return usage(name, commands),
+            None => return usage(name, commands, others),
         },
     };
     exit_code(result)
@@ -214,13 +215,14 @@ fn admin_listener(name: &str) -> anyhow::Result<SocketAddr> {
     Ok(env.finish(Some(admin))?)
 }
 
-fn usage(name: &str, commands: &[Command]) -> ExitCode {
+fn usage(name: &str, commands: &[Command], others: &[(&str, &str)]) -> ExitCode {
     let mut lines = vec![
         format!("usage: {name}  serve"),
         format!("       {name} healthcheck  whether the running one is ready"),
     ];
-    for command in commands {
-        let line = format!("       {name} {}  {}", command.name, command.help);
+    let commands = commands.iter().map(|command| (command.name, command.help));
+    for (words, help) in commands.chain(others.iter().copied()) {
+        let line = format!("       {name} {words}  {help}");
         if !lines.contains(&line) {
             lines.push(line);
         }

@@ -94,7 +94,8 @@ impl Database {
     }
 
     /// Reads from one consistent state of this database, and from `other` under the name
-    /// [`BESIDE`]. For long questions: over a connection of its own.
+    /// [`BESIDE`]. For long questions: over a connection of its own with the profile `local`; with
+    /// `nfs`, where a reader is in the writer's way, writes wait until it is answered.
     pub async fn read_beside<T, E>(
         &self,
         other: &Self,
@@ -104,6 +105,9 @@ impl Database {
         T: Send + 'static,
         E: From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
+        if self.profile == Profile::Nfs {
+            return self.write_beside(other, query).await;
+        }
         let (profile, path) = (self.profile, Arc::clone(&self.path));
         let uri = other.profile.uri(&other.path);
         let reading = tokio::task::spawn_blocking(move || {

@@ -1,12 +1,23 @@
-//! `kurz`: serves everything on one port. `kurz openapi` prints the description of its API,
-//! `kurz secrets <folder>` makes what services need that run each for itself, and
-//! `kurz subscriber <folder> <owner-id> [<name>] [--remove]` keys for programs that read a feed.
+//! `kurz`: serves everything on one port, or does one of the other things that `kurz --help` names.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use kurz::subscribers::{self, USUAL_NAME};
+
+/// What needs no running process.
+const OTHERS: &[(&str, &str)] = &[
+    ("openapi", "print the description of the API"),
+    (
+        "secrets <folder>",
+        "make the keys and rights of services that run each for itself",
+    ),
+    (
+        "subscriber <folder> <owner-id> [<name>] [--remove]",
+        "let a program read the feed of one account",
+    ),
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,7 +43,7 @@ async fn main() -> ExitCode {
         _ => {
             // On the heap: the future holds four services.
             let serve = Box::pin(kurz::serve());
-            chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), serve).await
+            chassis::service::program(kurz::NAME, &kurz::COMMANDS.concat(), OTHERS, serve).await
         }
     }
 }

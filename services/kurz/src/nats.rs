@@ -77,7 +77,8 @@ impl NatsServer {
             listen,
         };
         orphan::end(&plan.pid_file, &plan.config, PATIENCE).await?;
-        adopt_store_without_account(&store(data)).context("can't move the streams of 0.1.0")?;
+        adopt_store_without_account(&store(data))
+            .context("can't move the streams of a version without accounts")?;
         let any_port = listen.port() == 0;
         let mut tries = 1;
         let child = loop {
@@ -192,7 +193,7 @@ impl Plan {
 
 fn missing(plan: &Plan, error: &std::io::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "can't run {} ({error}): kurz needs nats-server 2.11 or newer. `make tools` in the source \
+        "can't run {} ({error}): kurz needs nats-server 2.12 or newer. `make tools` in the source \
          folder installs it into .tools; or get it from https://nats.io/download and put it on \
          PATH, or name it in KURZ_NATS_SERVER",
         plan.program.display()

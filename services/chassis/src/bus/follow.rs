@@ -11,9 +11,13 @@ use super::Bus;
 /// How long a request to the server may take. Longer than a cluster needs to choose a leader.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Messages that are asked for at once. Enough that the server never waits for the next request,
-/// few enough that a burst of the largest fits into memory.
+/// Messages that are asked for at once: enough that the server never waits for the next request.
 const PULL: usize = 500;
+
+/// Bytes that are asked for at once, since a follow that is not read holds what came: half as much
+/// again at most. Far more than the largest message that a server takes (1 MiB unless it is told
+/// otherwise).
+const PULL_BYTES: usize = 16 << 20;
 
 /// How long one request for messages stays open while none come.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
@@ -132,6 +136,7 @@ impl Bus {
             let messages = consumer
                 .stream()
                 .max_messages_per_batch(PULL)
+                .max_bytes_per_batch(PULL_BYTES)
                 .expires(PULL_EXPIRES)
                 .heartbeat(HEARTBEAT)
                 .messages()

@@ -1,26 +1,63 @@
 //! A consistent copy of a database that is in use.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Database, Profile, remove};
+use super::{Closed, Database, Profile, remove};
 
 impl Database {
     /// Writes a copy of this moment to the file `to`, which must not be there yet, and checks it.
-    /// Reads and writes go on meanwhile. The file is there only when it is whole and on the disk;
-    /// an error leaves nothing behind.
+    /// The file is there only when it is whole and on the disk; an error leaves nothing behind.
+    ///
+    /// Reads go on meanwhile. Writes, too, with the profile `local`; with `nfs` they wait until the
+    /// copy is made.
     pub async fn back_up(&self, to: &Path) -> anyhow::Result<()> {
-        let (profile, from, to) = (self.profile, self.path.clone(), to.to_owned());
-        tokio::task::spawn_blocking(move || back_up(profile, &from, &to)).await?
+        let (folder, draft) = prepare(to)?;
+        let copied = match self.copy(&draft).await {
+            Ok(()) => finish(&folder, &draft, to).await,
+            Err(error) => Err(error),
+        };
+        if copied.is_err() {
+            // The first failure is the one to tell.
+            let _ = remove(&draft);
+        }
+        copied.with_context(|| format!("can't back up to {}", to.display()))
+    }
+
+    async fn copy(&self, draft: &Path) -> anyhow::Result<()> {
+        let name = draft.to_str().context("its path is not UTF-8")?.to_owned();
+        let vacuum = move |connection: &Connection| {
+            connection.execute("VACUUM INTO ?", [name])?;
+            Ok::<_, Error>(())
+        };
+        match self.profile {
+            Profile::Local => {
+                let path = self.path.clone();
+                let copy = move || vacuum(&Profile::Local.connect(&path)?);
+                tokio::task::spawn_blocking(copy).await??;
+            }
+            // A reader would keep the writer from committing until that gives up.
+            Profile::Nfs => self.writer.alone(vacuum).await?,
+        }
+        Ok(())
     }
 }
 
-fn back_up(profile: Profile, from: &Path, to: &Path) -> anyhow::Result<()> {
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Makes the folder and an empty draft, which is for its owner only: it may come to hold secrets.
+fn prepare(to: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     ensure!(!to.exists(), "{} is there already", to.display());
     let folder = to.parent().context("a backup has a folder")?;
     DirBuilder::new()
@@ -30,30 +67,27 @@ fn back_up(profile: Profile, from: &Path, to: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("can't make the folder {}", folder.display()))?;
     let mut draft = OsString::from(to);
     draft.push(".new");
-    let draft = Path::new(&draft);
-    remove(draft)?;
-    let copied = copy(profile, from, draft).and_then(|()| {
-        std::fs::rename(draft, to)?;
-        Ok(File::open(folder)?.sync_all()?)
-    });
-    if copied.is_err() {
-        // The first failure is the one to tell.
-        let _ = remove(draft);
-    }
-    copied.with_context(|| format!("can't back up to {}", to.display()))
+    let draft = PathBuf::from(draft);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .with_context(|| format!("can't make {}", draft.display()))?;
+    Ok((folder.to_owned(), draft))
 }
 
-fn copy(profile: Profile, from: &Path, draft: &Path) -> anyhow::Result<()> {
-    let name = draft.to_str().context("its path is not UTF-8")?;
-    profile.connect(from)?.execute("VACUUM INTO ?", [name])?;
-    // It may hold secrets.
-    std::fs::set_permissions(draft, Permissions::from_mode(0o600))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let verdict: String = Connection::open_with_flags(draft, flags)?.query_row(
-        "PRAGMA integrity_check(1)",
-        [],
-        |row| row.get(0),
-    )?;
-    ensure!(verdict == "ok", "the copy is damaged: {verdict}");
-    Ok(File::open(draft)?.sync_all()?)
+async fn finish(folder: &Path, draft: &Path, to: &Path) -> anyhow::Result<()> {
+    let (folder, draft, to) = (folder.to_owned(), draft.to_owned(), to.to_owned());
+    let finish = move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let copy = Connection::open_with_flags(&draft, flags)?;
+        let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        ensure!(verdict == "ok", "the copy is damaged: {verdict}");
+        drop(copy);
+        File::open(&draft)?.sync_all()?;
+        std::fs::rename(&draft, &to)?;
+        Ok(File::open(&folder)?.sync_all()?)
+    };
+    tokio::task::spawn_blocking(finish).await?
 }

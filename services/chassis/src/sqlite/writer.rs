@@ -22,6 +22,8 @@ enum Message {
     Write(Box<dyn Write>),
     /// A write that sees another database, by its URI, under the name [`super::BESIDE`].
     WriteBeside(String, Box<dyn Write>),
+    /// Something that must not be in a transaction.
+    Alone(Box<dyn FnOnce(&Connection) + Send>),
     Close(oneshot::Sender<()>),
 }
 
@@ -102,6 +104,31 @@ impl Writer {
         settled.await.unwrap_or_else(|_| Err(E::from(Closed)))
     }
 
+    /// Does `work` between two transactions; writes wait meanwhile.
+    pub(super) async fn alone<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Closed> + Send + 'static,
+    {
+        let (answer, done) = oneshot::channel();
+        let work = move |connection: &Connection| {
+            // Whoever waited may have gone away.
+            let _ = answer.send(work(connection));
+        };
+        if self
+            .queue
+            .send(Message::Alone(Box::new(work)))
+            .await
+            .is_err()
+        {
+            return Err(E::from(Closed));
+        }
+        done.await.unwrap_or_else(|_| Err(E::from(Closed)))
+    }
+
     pub(super) async fn close(&self) {
         let (closed, waiting) = oneshot::channel();
         if self.queue.send(Message::Close(closed)).await.is_ok() {
@@ -121,6 +148,10 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
                 Message::WriteBeside(uri, write) => {
                     commit(connection, std::mem::take(&mut group));
                     commit_beside(connection, &uri, write);
+                }
+                Message::Alone(work) => {
+                    commit(connection, std::mem::take(&mut group));
+                    work(connection);
                 }
                 Message::Close(closed) => closing = Some(closed),
             }

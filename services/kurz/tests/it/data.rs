@@ -51,7 +51,18 @@ async fn commands_ask_the_running_process() {
     }
     assert_eq!(text.lines().count(), 3, "{text}");
     let (known, text) = ask(&admin, "frobnicate");
-    assert!(!known && text.contains("resync"), "{text}");
+    assert!(!known, "{text}");
+    for word in [
+        "resync",
+        "backup",
+        "rebuild",
+        "openapi",
+        "secrets <folder>",
+        "subscriber <folder>",
+    ] {
+        assert!(text.contains(&format!("kurz {word}")), "{text}");
+    }
+    assert_eq!(text.matches("kurz backup").count(), 1, "{text}");
     assert!(kurz.terminate().success());
 }
 

@@ -1,4 +1,5 @@
 use chassis::testing::{Folder, eventually};
+use rustix::process::Signal;
 
 use crate::process::{Cleanup, Kurz, counted, is_alive, log_in, make_link, signal, visit};
 
@@ -12,7 +13,7 @@ async fn ctrl_c_stops_everything_and_loses_nothing() {
     for _ in 0..100 {
         visit(&kurz, "rust").await;
     }
-    signal(kurz.pid(), "INT");
+    signal(kurz.pid(), Signal::INT);
     assert!(kurz.terminate().success());
     assert!(!is_alive(nats));
 
@@ -56,7 +57,7 @@ async fn a_nats_server_that_dies_is_started_again() {
     let token = log_in(&kurz).await;
     make_link(&kurz, &token, "rust").await;
     let first = kurz.nats_pid();
-    signal(first, "KILL");
+    signal(first, Signal::KILL);
     for _ in 0..20 {
         visit(&kurz, "rust").await;
     }

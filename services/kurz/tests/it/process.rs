@@ -4,6 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use chassis::testing::eventually;
 use reqwest::{Client, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -109,7 +110,7 @@ impl Kurz {
 
     /// Asks it to end as Ctrl-C or Kubernetes does, and waits for that.
     pub fn terminate(mut self) -> ExitStatus {
-        signal(self.pid(), "TERM");
+        signal(self.pid(), Signal::TERM);
         self.child.wait().unwrap()
     }
 }
@@ -130,7 +131,7 @@ pub struct Cleanup<'a>(pub &'a Path);
 impl Drop for Cleanup<'_> {
     fn drop(&mut self) {
         if let Some(pid) = nats_pid(self.0) {
-            signal(pid, "KILL");
+            signal(pid, Signal::KILL);
         }
     }
 }
@@ -148,11 +149,10 @@ fn nats_pid(data: &Path) -> Option<u32> {
         .then_some(pid)
 }
 
-pub fn signal(pid: u32, name: &str) {
-    Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .status()
-        .unwrap();
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    // It may have ended just now.
+    let _ = kill_process(pid, signal);
 }
 
 pub fn is_alive(pid: u32) -> bool {

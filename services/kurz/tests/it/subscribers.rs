@@ -12,6 +12,7 @@ use chassis::bus::Bus;
 use chassis::testing::{Folder, NatsServer, eventually};
 use events::streams;
 use futures_util::StreamExt as _;
+use rustix::process::Signal;
 use uuid::Uuid;
 
 use crate::bus::{connect, make_secrets, open, publish, server};
@@ -86,13 +87,13 @@ impl Fixture {
     async fn reload_for(&self, owner: Uuid, name: &str) {
         let seed = std::fs::read_to_string(seed(self.folder.path(), owner, name)).unwrap();
         let pid = self.server.pid().unwrap();
-        signal(pid, "HUP");
+        signal(pid, Signal::HUP);
         let client = eventually(|| async {
             let connecting = ConnectOptions::with_nkey(seed.clone()).connect(self.server.url());
             connecting.await.ok()
         })
         .await;
-        signal(pid, "HUP");
+        signal(pid, Signal::HUP);
         let id = format!("{name}-{owner}");
         eventually(|| async { try_consumer(&client, &id).await }).await;
     }

@@ -6,6 +6,7 @@ use chassis::backoff::Backoff;
 use chassis::bus::{Start, StoredMessage};
 use events::{AccountClosed, streams, subjects};
 use futures_util::FutureExt as _;
+use tokio::sync::Notify;
 
 use crate::feed;
 use crate::state::AppState;
@@ -29,14 +30,22 @@ pub async fn refuse_known(state: &AppState) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Follows and erases until the shutdown. Two workers: an erasure waits for the feed, and while that
+/// does not answer the next account must be refused all the same.
+pub async fn run(state: AppState) -> anyhow::Result<()> {
+    let news = Notify::new();
+    tokio::join!(follow(&state, &news), erase_all(&state, &news));
+    Ok(())
+}
+
 /// Follows until the shutdown. Starts with the first closed account each time, so that a database
 /// restored from a backup learns what it has forgotten.
-pub async fn run(state: AppState) -> anyhow::Result<()> {
+async fn follow(state: &AppState, news: &Notify) {
     let mut backoff = Backoff::default();
     while !state.shutdown.is_cancelled() {
         let ended = tokio::select! {
-            () = state.shutdown.cancelled() => return Ok(()),
-            ended = session(&state, &mut backoff) => ended,
+            () = state.shutdown.cancelled() => return,
+            ended = session(state, news, &mut backoff) => ended,
         };
         if let Err(error) = ended {
             let error = format!("{error:#}");
@@ -44,12 +53,9 @@ pub async fn run(state: AppState) -> anyhow::Result<()> {
         }
         backoff.wait(&state.shutdown).await;
     }
-    Ok(())
 }
 
-async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> {
-    // What an earlier run began.
-    erase(state).await?;
+async fn session(state: &AppState, news: &Notify, backoff: &mut Backoff) -> anyhow::Result<()> {
     let filter = Some(subjects::ACCOUNTS_CLOSED);
     let mut follow = state
         .bus
@@ -67,18 +73,43 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> 
             state.streams.close(account.user_id);
         }
         let write = state.database.write(move |tx| {
-            let mut news = false;
+            let mut is_news = false;
             for account in &closed {
-                news |= accounts::close(tx, account.user_id, account.at_ms)?;
+                is_news |= accounts::close(tx, account.user_id, account.at_ms)?;
             }
-            Ok::<_, store::Error>(news)
+            Ok::<_, store::Error>(is_news)
         });
         if write.await.context("the closed accounts can't be stored")? {
-            erase(state).await?;
+            news.notify_one();
         }
         backoff.reset();
     }
     Ok(())
+}
+
+/// Erases until the shutdown: at once what an earlier run began, and then whenever there is news.
+async fn erase_all(state: &AppState, news: &Notify) {
+    let mut backoff = Backoff::default();
+    while !state.shutdown.is_cancelled() {
+        let erased = tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            erased = erase(state) => erased,
+        };
+        match erased {
+            Ok(()) => {
+                backoff.reset();
+                tokio::select! {
+                    () = state.shutdown.cancelled() => return,
+                    () = news.notified() => {}
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::info!(error, "a closed account can't be erased yet");
+                backoff.wait(&state.shutdown).await;
+            }
+        }
+    }
 }
 
 /// What a message says. Its subject names the account too, and that is enough.

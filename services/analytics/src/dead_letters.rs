@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use bytes::Bytes;
-use chassis::bus::{Start, StoredMessage};
+use chassis::bus::{Follow, Start, StoredMessage};
 use chassis::problem::Problem;
 use events::{streams, subjects};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::ingest::apply::{Outcome, apply_messages};
 use crate::ingest::{dead, set};
 use crate::state::AppState;
 
-/// Messages that are shown or tried at most, so that the answer can be read.
+/// Messages that are shown at most, so that the answer can be read.
 const SHOWN: usize = 1_000;
 
 /// How long the bus may take for the next message.
@@ -33,11 +33,13 @@ pub enum Which {
 }
 
 /// What became of a retry.
+#[derive(Default)]
 pub struct Retried {
     /// One line for each message.
     pub text: String,
     /// How many are still dead.
     pub failed: usize,
+    tried: usize,
 }
 
 /// A message as it lies in `DEAD`.
@@ -50,33 +52,27 @@ struct Letter {
     subject: String,
 }
 
-/// One line for each message: where it was, and why it could not be read.
+/// One line for each message: where it was, and why it could not be read. Not more than 1,000.
 pub async fn list(state: &AppState) -> Result<String, Problem> {
-    let letters = letters(state).await.map_err(|error| unreachable(&error))?;
     let mut text = format!(
         "{:>8}  {:20}  {:>12}  {:>7}  {:56}  reason\n",
         "sequence", "set aside", "in stream", "bytes", "subject"
     );
-    for letter in &letters {
-        let header = |name| letter.header(name).unwrap_or("?");
-        // Writing into a String can't fail.
-        let _ = writeln!(
-            text,
-            "{:>8}  {:20}  {:>12}  {:>7}  {:56}  {}",
-            letter.sequence,
-            letter.set_aside_at(),
-            header(dead::SEQUENCE),
-            letter.header(dead::CUT).map_or_else(
-                || letter.payload.len().to_string(),
-                |bytes| format!("{bytes}, cut"),
-            ),
-            header(dead::SUBJECT),
-            header(dead::REASON),
-        );
+    let mut letters = Letters::begin(state)
+        .await
+        .map_err(|error| unreachable(&error))?;
+    let mut count = 0;
+    while count < SHOWN
+        && let Some(letter) = letters.next().await.map_err(|error| unreachable(&error))?
+    {
+        count += 1;
+        text.push_str(&letter.line());
     }
-    let _ = match letters.len() {
-        SHOWN => writeln!(text, "\nthe first {SHOWN} messages; there may be more"),
-        count => writeln!(text, "\n{count} messages"),
+    // Writing into a String can't fail.
+    let _ = if letters.left > 0 {
+        writeln!(text, "\nthe first {count} messages; there are more")
+    } else {
+        writeln!(text, "\n{count} messages")
     };
     Ok(text)
 }
@@ -87,32 +83,47 @@ pub async fn retry(state: &AppState, which: Which) -> Result<Retried, Problem> {
     let stream = dead_stream(state)
         .await
         .map_err(|error| unreachable(&error))?;
-    let letters = match which {
-        Which::All => letters(state).await.map_err(|error| unreachable(&error))?,
-        Which::One(sequence) => vec![letter(&stream, sequence).await?],
-    };
-    let (mut text, mut failed) = (String::new(), 0);
-    for letter in &letters {
+    let mut retried = Retried::default();
+    match which {
+        Which::One(sequence) => {
+            let letter = letter(&stream, sequence).await?;
+            retried.add(state, &stream, &letter).await;
+        }
+        Which::All => {
+            let mut letters = Letters::begin(state)
+                .await
+                .map_err(|error| unreachable(&error))?;
+            while let Some(letter) = letters.next().await.map_err(|error| unreachable(&error))? {
+                retried.add(state, &stream, &letter).await;
+            }
+        }
+    }
+    // Writing into a String can't fail.
+    let _ = writeln!(
+        retried.text,
+        "\n{} of {} messages counted",
+        retried.tried - retried.failed,
+        retried.tried
+    );
+    Ok(retried)
+}
+
+impl Retried {
+    async fn add(&mut self, state: &AppState, stream: &Stream, letter: &Letter) {
+        self.tried += 1;
         // Writing into a String can't fail.
-        let _ = match retry_one(state, &stream, letter).await {
+        let _ = match retry_one(state, stream, letter).await {
             Ok(outcome) => writeln!(
-                text,
+                self.text,
                 "{}: {} clicks counted, {} seen before, {} of closed accounts dropped",
                 letter.sequence, outcome.applied, outcome.duplicates, outcome.dropped
             ),
             Err(error) => {
-                failed += 1;
-                writeln!(text, "{}: still dead: {error:#}", letter.sequence)
+                self.failed += 1;
+                writeln!(self.text, "{}: still dead: {error:#}", letter.sequence)
             }
         };
     }
-    let _ = writeln!(
-        text,
-        "\n{} of {} messages counted",
-        letters.len() - failed,
-        letters.len()
-    );
-    Ok(Retried { text, failed })
 }
 
 async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow::Result<Outcome> {
@@ -146,6 +157,22 @@ async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow
 }
 
 impl Letter {
+    fn line(&self) -> String {
+        let header = |name| self.header(name).unwrap_or("?");
+        format!(
+            "{:>8}  {:20}  {:>12}  {:>7}  {:56}  {}\n",
+            self.sequence,
+            self.set_aside_at(),
+            header(dead::SEQUENCE),
+            self.header(dead::CUT).map_or_else(
+                || self.payload.len().to_string(),
+                |bytes| format!("{bytes}, cut"),
+            ),
+            header(dead::SUBJECT),
+            header(dead::REASON),
+        )
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(async_nats::HeaderValue::as_str)
     }
@@ -186,29 +213,38 @@ async fn dead_stream(state: &AppState) -> anyhow::Result<Stream> {
     Ok(state.bus.jetstream().get_stream(streams::DEAD.name).await?)
 }
 
-/// The oldest ones.
-async fn letters(state: &AppState) -> anyhow::Result<Vec<Letter>> {
-    let name = streams::DEAD.name;
-    let mut follow = state.bus.follow(name, None, Start::First).await?;
-    let mut letters = Vec::new();
-    for _ in 0..follow.backlog().min(SHOWN as u64) {
-        let next = tokio::time::timeout(LIMIT, follow.next()).await;
+/// Those that are there, from the oldest on, one by one: each can be as long as the server takes.
+struct Letters {
+    follow: Follow,
+    /// How many are to come.
+    left: u64,
+}
+
+impl Letters {
+    async fn begin(state: &AppState) -> anyhow::Result<Self> {
+        let name = streams::DEAD.name;
+        let follow = state.bus.follow(name, None, Start::First).await?;
+        let left = follow.backlog();
+        Ok(Self { follow, left })
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Letter>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let next = tokio::time::timeout(LIMIT, self.follow.next()).await;
         let message = next
-            .with_context(|| format!("the stream {name} said nothing for {LIMIT:?}"))?
-            .with_context(|| format!("the stream {name} ended"))??;
-        let is_last = message.pending == 0;
-        letters.push(Letter {
+            .with_context(|| format!("it said nothing for {LIMIT:?}"))?
+            .context("it ended")??;
+        self.left = (self.left - 1).min(message.pending);
+        Ok(Some(Letter {
             sequence: message.sequence,
             stored_at_ns: message.stored_at_ns,
             payload: message.payload,
             headers: message.headers,
             subject: message.subject,
-        });
-        if is_last {
-            break;
-        }
+        }))
     }
-    Ok(letters)
 }
 
 async fn letter(stream: &Stream, sequence: u64) -> Result<Letter, Problem> {

@@ -47,8 +47,7 @@ impl Feed {
     }
 }
 
-/// Publishes until the shutdown. An error if the stream can't be declared, or the database can't be
-/// used any more.
+/// Publishes until the shutdown, also behind failures. An error if the stream can't be declared.
 pub async fn run(state: AppState) -> anyhow::Result<()> {
     let mut backoff = Backoff::default();
     if let Err(error) = state.bus.declare(&streams::FEED).await {

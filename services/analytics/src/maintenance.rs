@@ -1,6 +1,6 @@
 //! The maintenance commands, on the admin listener.
 
-use std::convert::Infallible;
+use std::io;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,13 +9,15 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use bytes::Bytes;
 use chassis::admin;
 use chassis::backups::Backups;
 use chassis::extract::Query;
 use chassis::problem::Problem;
 use chassis::service::Command;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use crate::audit;
 use crate::dead_letters::{self, Which};
@@ -36,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "rebuild",
         path: "/rebuild",
-        help: "[--accept]  count the stream again and compare; take differences over if accepted",
+        help: "[--accept] [--newest]  count the stream again, compare, and take over if accepted",
     },
     Command {
         name: "dead list",
@@ -69,30 +71,33 @@ async fn audit(State(state): State<AppState>) -> Result<Response, Problem> {
     Ok(answer(report.missing == 0, report.text))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rebuild {
-    /// Whether differences are taken over.
-    #[serde(default)]
-    accept: bool,
-}
-
 /// Always 200: what comes out is known at the end, and stands in the last line. Whoever goes away
-/// gives the rebuild up.
-async fn rebuild(State(state): State<AppState>, Query(options): Query<Rebuild>) -> Response {
+/// gives the rebuild up. An answer without an end is one that was cut off.
+async fn rebuild(
+    State(state): State<AppState>,
+    Query(options): Query<rebuild::Options>,
+) -> Response {
     let (output, lines) = rebuild::channel();
+    let (ended, end) = oneshot::channel();
     let worker = state.clone();
     state.shutdown.spawn("rebuild", async move {
-        if let Err(error) = rebuild::rebuild(&worker, options.accept, &output).await {
+        if let Err(error) = rebuild::rebuild(&worker, options, &output).await {
             tracing::warn!(error = format!("{error:#}"), "no rebuild");
             // Whoever asked may be gone.
             let _ = output.line(&format!("{}{error:#}", admin::FAILED)).await;
         }
+        let _ = ended.send(());
         Ok(())
     });
-    let lines = stream::unfold(lines, |mut lines| async move {
-        Some((Ok::<_, Infallible>(lines.recv().await?), lines))
+    let lines = stream::unfold((lines, Some(end)), |(mut lines, mut end)| async move {
+        if let Some(line) = lines.recv().await {
+            return Some((Ok(line), (lines, end)));
+        }
+        // The worker is gone: in order, or because it panicked.
+        let in_order = end.take()?.await.is_ok();
+        (!in_order).then(|| (Err(io::ErrorKind::BrokenPipe.into()), (lines, None)))
     });
+    let lines = lines.map(|line: io::Result<Bytes>| line);
     let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     (text, Body::from_stream(lines)).into_response()
 }
@@ -114,7 +119,11 @@ async fn dead_retry(
     Query(retry): Query<Retry>,
 ) -> Result<Response, Problem> {
     let which = retry.sequence.map_or(Which::All, Which::One);
-    let retried = dead_letters::retry(&state, which).await?;
+    // In a task of its own: whoever asked may go away, and half of a retry is none.
+    let retry = tokio::spawn(async move { dead_letters::retry(&state, which).await });
+    let retried = retry
+        .await
+        .map_err(|error| Problem::internal(&anyhow::Error::new(error)))??;
     Ok(answer(retried.failed == 0, retried.text))
 }
 

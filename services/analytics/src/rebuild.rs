@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use events::streams;
+use serde::Deserialize;
 
 use crate::ingest;
 use crate::state::AppState;
@@ -29,23 +30,37 @@ use base::Base;
 use fresh::Fresh;
 use replay::Replay;
 
-/// How long a sweep or a backup may take before a rebuild says that it is in the way.
+/// How long a sweep may take before a rebuild says that it is in the way.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Messages that may be left to replay while the counting stands still: those of one transaction.
 const CLOSE: u64 = 1_000;
 
+/// What was asked for.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Whether differences are taken over.
+    #[serde(default)]
+    accept: bool,
+    /// Whether to begin with the newest backup that joins the stream: quickest, and least checked.
+    #[serde(default)]
+    newest: bool,
+}
+
 /// Rebuilds. An error says why nothing was taken over: it could not be, or there are differences
-/// and `accept` is false.
-pub async fn rebuild(state: &AppState, accept: bool, output: &Output) -> anyhow::Result<()> {
+/// that were not accepted.
+pub async fn rebuild(state: &AppState, options: Options, output: &Output) -> anyhow::Result<()> {
     let _upkeep = tokio::time::timeout(PATIENCE, state.upkeep.lock())
         .await
-        .context("another rebuild, or a backup, is at work: wait until it has ended")?;
+        .context(
+            "another rebuild, or a sweep of old clicks, is at work: wait until it has ended",
+        )?;
     let counted = counted(state).await?;
-    let base = Base::find(state).await?;
+    let base = Base::find(state, &counted, options.newest).await?;
     output.line(&format!("counting again {base}")).await?;
     let fresh = Fresh::open(state, &base).await?;
-    let result = count_and_take_over(state, &base, counted, &fresh, accept, output).await;
+    let result = count_and_take_over(state, &base, counted, &fresh, options.accept, output).await;
     fresh.discard().await;
     result
 }
@@ -89,9 +104,13 @@ async fn count_and_take_over(
         .await
         .context("the counters can't be taken over: they are as they were")?;
     drop(applying);
-    ingest::announce(state).await?;
     tracing::warn!("the counters were rebuilt from the stream");
-    output.line("taken over").await
+    // What is done is done, whether the rest works or not.
+    if let Err(error) = ingest::announce(state).await {
+        tracing::warn!(%error, "the gauges are of before the rebuild");
+    }
+    let _ = output.line("taken over").await;
+    Ok(())
 }
 
 /// Whether the fresh counters may take the place of the others.

@@ -27,8 +27,7 @@ pub struct AppState {
     pub backups: Backups,
     /// Held while clicks are being applied: who holds it sees counters that stand still.
     pub applying: Arc<Mutex<()>>,
-    /// Held by whoever must be the only one to work on the whole database or the whole stream: a
-    /// rebuild, a backup, a sweep.
+    /// Held by whoever needs the stream as it is, or deletes from it: a rebuild, a sweep.
     pub upkeep: Arc<Mutex<()>>,
     /// Says who the caller is.
     pub verifier: Verifier,

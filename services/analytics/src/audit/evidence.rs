@@ -31,6 +31,8 @@ pub(super) struct Evidence {
 pub(super) struct Spool {
     /// What its redirector said last.
     pub(super) report: Option<SpoolReport>,
+    /// When the server stored that, in milliseconds since 1970: the redirector's clock may be wrong.
+    pub(super) reported_at_ms: i64,
     /// The last message of its subject.
     pub(super) stored: Option<Stored>,
     /// The next number that analytics expects.
@@ -50,17 +52,21 @@ pub(super) struct Stored {
 
 pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
     let mut spools = BTreeMap::<Uuid, Spool>::new();
-    for message in last_messages(&state.bus, streams::SPOOLS.name, subjects::SPOOLS_ALL).await? {
-        match SpoolReport::decode(&message.payload) {
-            Ok(report) => spools.entry(report.spool).or_default().report = Some(report),
-            Err(error) => tracing::warn!(subject = message.subject, %error, "unreadable report"),
+    let take = |message: StoredMessage| match SpoolReport::decode(&message.payload) {
+        Ok(report) => {
+            let spool = spools.entry(report.spool).or_default();
+            spool.report = Some(report);
+            let stored_at_ms = i64::try_from(message.stored_at_ns / 1_000_000);
+            spool.reported_at_ms = stored_at_ms.unwrap_or(i64::MAX);
         }
-    }
+        Err(error) => tracing::warn!(subject = message.subject, %error, "unreadable report"),
+    };
+    last_messages(&state.bus, streams::SPOOLS.name, subjects::SPOOLS_ALL, take).await?;
     let epoch = state.bus.epoch(streams::CLICKS.name).await?;
-    for message in last_messages(&state.bus, streams::CLICKS.name, subjects::CLICKS_ALL).await? {
+    let take = |message: StoredMessage| {
         let spool = message.subject.rsplit('.').next().map(str::parse::<Uuid>);
         // A subject without a spool is nobody's: its message is set aside by the ingest.
-        let Some(Ok(spool)) = spool else { continue };
+        let Some(Ok(spool)) = spool else { return };
         let end = click::decode_head(&message.payload)
             .ok()
             .filter(|(own, _, _)| *own == spool)
@@ -69,7 +75,8 @@ pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
             sequence: message.sequence,
             end,
         });
-    }
+    };
+    last_messages(&state.bus, streams::CLICKS.name, subjects::CLICKS_ALL, take).await?;
     let dead = dead(&state.bus).await?;
     let counted = state.database.read(|tx| {
         let position = position::load(tx, streams::CLICKS.name)?;
@@ -95,16 +102,16 @@ fn read_up_to(position: Option<&Position>, epoch: &str) -> u64 {
         .map_or(0, |position| position.sequence)
 }
 
-/// The last message of each subject.
+/// Takes the last message of each subject, one by one: a batch has hundreds of kilobytes.
 async fn last_messages(
     bus: &Bus,
     stream: &str,
     filter: &str,
-) -> anyhow::Result<Vec<StoredMessage>> {
+    mut take: impl FnMut(StoredMessage),
+) -> anyhow::Result<()> {
     let mut follow = bus
         .follow(stream, Some(filter), Start::LastPerSubject)
         .await?;
-    let mut messages = Vec::new();
     // What comes while this reads is behind the last ones.
     for _ in 0..follow.backlog() {
         let next = tokio::time::timeout(LIMIT, follow.next());
@@ -113,12 +120,12 @@ async fn last_messages(
             .with_context(|| format!("the stream {stream} said nothing for {LIMIT:?}"))?
             .with_context(|| format!("the stream {stream} ended"))??;
         let is_last = message.pending == 0;
-        messages.push(message);
+        take(message);
         if is_last {
             break;
         }
     }
-    Ok(messages)
+    Ok(())
 }
 
 async fn dead(bus: &Bus) -> anyhow::Result<u64> {

@@ -91,7 +91,7 @@ fn judge(id: Uuid, spool: &Spool, read_up_to: u64, now_ms: i64) -> Line {
     let state = match report {
         None => State::Unannounced,
         Some(report) if report.state == SpoolState::Retired => State::Retired,
-        Some(report) if now_ms.saturating_sub(report.at_ms) > SILENCE_MS => State::Silent,
+        Some(_) if now_ms.saturating_sub(spool.reported_at_ms) > SILENCE_MS => State::Silent,
         Some(_) => State::Open,
     };
     let stored = spool.stored.and_then(|stored| stored.end).unwrap_or(0);
@@ -127,7 +127,7 @@ fn judge(id: Uuid, spool: &Spool, read_up_to: u64, now_ms: i64) -> Line {
     Line {
         spool: id,
         state,
-        reported_at_ms: report.map(|report| report.at_ms),
+        reported_at_ms: report.map(|_| spool.reported_at_ms),
         numbers,
     }
 }

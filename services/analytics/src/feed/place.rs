@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
 use events::{streams, subjects};
@@ -96,7 +95,7 @@ async fn end(stream: &Stream, known: u64) -> anyhow::Result<End> {
         }
         match stream.get_raw_message(before).await {
             Ok(found) => message = found,
-            Err(error) if is_no_message(&error.kind()) => return Ok(end),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(end),
             Err(error) => return Err(error.into()),
         }
     }
@@ -109,23 +108,8 @@ async fn last(stream: &Stream) -> anyhow::Result<Option<StreamMessage>> {
         .await
     {
         Ok(found) => Ok(Some(found)),
-        Err(error) => match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            LastRawMessageErrorKind::JetStream(inner)
-                if inner.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-            {
-                Ok(None)
-            }
-            _ => Err(error.into()),
-        },
-    }
-}
-
-fn is_no_message(kind: &RawMessageErrorKind) -> bool {
-    match kind {
-        RawMessageErrorKind::NoMessageFound => true,
-        RawMessageErrorKind::JetStream(inner) => inner.error_code() == ErrorCode::NO_MESSAGE_FOUND,
-        _ => false,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

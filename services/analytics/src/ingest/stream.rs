@@ -1,7 +1,6 @@
 //! Where to go on in the stream, and whether it is still the stream that was read.
 
 use anyhow::{Context as _, ensure};
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use chassis::bus::{self, Bus, Follow, Start};
 use events::streams;
@@ -186,14 +185,7 @@ async fn holds(stream: &Stream, position: Option<&Position>) -> anyhow::Result<H
                 Held::Other
             })
         }
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => Ok(Held::Nothing),
-            RawMessageErrorKind::JetStream(inner)
-                if inner.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-            {
-                Ok(Held::Nothing)
-            }
-            _ => Err(error.into()),
-        },
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Held::Nothing),
+        Err(error) => Err(error.into()),
     }
 }

@@ -24,8 +24,14 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// Nothing, or else the newest backup that joins the stream. An error says why there is neither.
-    pub(super) async fn find(state: &AppState) -> anyhow::Result<Self> {
+    /// Nothing, or else the oldest backup that joins the stream, since it goes back farthest; or the
+    /// newest one, if that is asked for. It must not be ahead of what was `counted`. An error says
+    /// why there is none.
+    pub(super) async fn find(
+        state: &AppState,
+        counted: &Position,
+        newest: bool,
+    ) -> anyhow::Result<Self> {
         let name = streams::CLICKS.name;
         let stream = state
             .bus
@@ -34,16 +40,23 @@ impl Base {
             .await
             .with_context(|| format!("a rebuild needs the stream {name}"))?;
         let first = stream.cached_info().state.first_sequence;
-        if first <= 1 {
+        if first <= 1 && !newest {
             return Ok(Self::Nothing);
         }
         let mut reasons = Vec::new();
-        for path in state.backups.list()? {
+        let mut paths = state.backups.list()?;
+        if !newest {
+            paths.reverse();
+        }
+        for path in paths {
             let copy = path.clone();
             let position = tokio::task::spawn_blocking(move || position_of(&copy)).await?;
             let reason = match position {
                 Err(error) => format!("can't be read ({error:#})"),
                 Ok(None) => "has read nothing".to_owned(),
+                Ok(Some(position)) if position.sequence > counted.sequence => {
+                    "knows more than what is counted now".to_owned()
+                }
                 Ok(Some(position)) => {
                     if stream::recognises(&state.bus, &position).await? {
                         let sequence = position.sequence;
@@ -64,10 +77,7 @@ impl Base {
             ));
         }
         let reasons = reasons.join("; ");
-        bail!(
-            "refused: the stream begins with message {first}, what was before it is deleted, and no \
-             backup joins it: {reasons}"
-        );
+        bail!("refused: the stream begins with message {first}, and no backup joins it: {reasons}");
     }
 
     /// The last message that it counted.

@@ -23,8 +23,11 @@ impl Fresh {
                 .await
                 .with_context(|| format!("can't copy the backup {}", backup.display()))?;
         }
-        let fresh = Database::open(&path, state.database.profile(), store::MIGRATIONS).await?;
-        let fresh = Self(fresh);
+        let opened = Database::open(&path, state.database.profile(), store::MIGRATIONS).await;
+        if opened.is_err() {
+            sqlite::remove(&path)?;
+        }
+        let fresh = Self(opened?);
         if let Err(error) = fresh.inherit(&state.database).await {
             fresh.discard().await;
             return Err(error);

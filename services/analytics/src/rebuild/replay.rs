@@ -86,6 +86,10 @@ impl<'a> Replay<'a> {
                 output.progress(&self.progress(target.sequence)).await?;
             }
         }
+        ensure!(
+            target.epoch == self.epoch && target.sequence == self.applied,
+            "the stream, or the database, was replaced meanwhile: try again when it was read"
+        );
         Ok(())
     }
 

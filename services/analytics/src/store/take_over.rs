@@ -11,7 +11,7 @@ pub fn inherit(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute_batch(
         "INSERT OR IGNORE INTO main.closed_account (user_id, at_ms)
              SELECT user_id, at_ms FROM beside.closed_account;
-         UPDATE main.closed_account SET erased = 0;
+         UPDATE main.closed_account SET erased = user_id NOT IN (SELECT owner_id FROM main.link);
          DELETE FROM main.feed_owner;
          DELETE FROM main.feed_outbox;",
     )

@@ -52,7 +52,8 @@ pub struct Watch {
     pub last_event_id: Option<EventId>,
 }
 
-/// Opens a stream: every click that is counted from now on, or from the client's last event on.
+/// Opens a stream: every click that is read from CLICKS and counted from now on, or from the
+/// client's last event on. A dead message that is retried is shown to nobody.
 ///
 /// A click is shown once it is counted. What the client missed is read from the stream of all
 /// clicks, up to the place that is counted; from there on the ingest hands over what it commits.

@@ -111,6 +111,31 @@ async fn a_stream_without_its_beginning_needs_a_backup_that_joins_it() {
     assert_eq!(said, "taken over");
     assert_eq!(bench.numbers().humans(feeder.link_id), Some(9));
 
+    // The oldest that joins goes back farthest; the newest is quickest.
+    // Two of one second would have one name.
+    let newer = eventually(|| async {
+        let (status, path) = post(&analytics, "/backup/clicks").await;
+        (status == StatusCode::OK).then_some(path)
+    })
+    .await;
+    for (query, expected) in [("", path.trim()), ("?newest=true", newer.trim())] {
+        let (text, said) = rebuild(&analytics, query).await;
+        assert!(
+            text.contains(&format!("from the backup {expected}")),
+            "{text}"
+        );
+        assert_eq!(said, "nothing to take over: both are equal", "{text}");
+    }
+    // One that knows more than what is counted is from another life of the database.
+    let position = "UPDATE position SET sequence = sequence + 1";
+    let ahead = Connection::open(newer.trim()).unwrap();
+    ahead.execute_batch(position).unwrap();
+    drop(ahead);
+    let (text, _) = rebuild(&analytics, "?newest=true").await;
+    let older = format!("from the backup {}", path.trim());
+    assert!(text.contains(&older), "{text}");
+    std::fs::remove_file(newer.trim()).unwrap();
+
     forget_before(&bench, last).await;
     let (text, _) = rebuild(&analytics, "").await;
     assert!(

@@ -119,7 +119,7 @@ pub fn sweep_barred(tx: &Connection) -> rusqlite::Result<usize> {
         return Ok(0);
     };
     tx.prepare_cached(
-        "DELETE FROM feed_outbox WHERE (stored_at_ns <= ?1 OR place = ?5)
+        "DELETE FROM feed_outbox WHERE (stored_at_ns <= ?1 OR (place = ?5 AND ?2 <> ''))
              AND (?2 = '' OR (epoch = ?2 AND (sequence, place) <= (?3, ?4)))",
     )?
     .execute(params![

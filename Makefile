@@ -39,5 +39,5 @@ bench-rebuild: tools ## count a million clicks again, and compare (needs wrk)
 	cargo build --release --locked -p kurz
 	python3 tests/bench/rebuild.py
 
-tools: ## install the pinned nats-server into .tools
-	.ci/install-nats-server
+tools: ## install what a fresh machine lacks, and the pinned nats-server into .tools
+	.ci/prepare

@@ -1,4 +1,4 @@
-//! What the feed says, read from its first message as any subscriber reads it.
+//! What the feed says, read from its first message with a consumer of its own.
 
 use std::collections::HashSet;
 use std::time::Duration;

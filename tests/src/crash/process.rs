@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 /// How long a process may take to stop in order: what the services allow themselves, and some more.
-const STOP: Duration = Duration::from_secs(25);
+const STOP: Duration = Duration::from_secs(35);
 
 /// How many lines of a log are shown when something went wrong.
 const LOG_LINES: usize = 15;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use async_nats::HeaderMap;
@@ -19,9 +18,6 @@ use crate::state::AppState;
 
 /// Messages that are shown at most, so that the answer can be read.
 const SHOWN: usize = 1_000;
-
-/// How long the bus may take for the next message.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which messages to try again.
 #[derive(Debug, Clone, Copy)]
@@ -58,18 +54,16 @@ pub async fn list(state: &AppState) -> Result<String, Problem> {
         "{:>8}  {:20}  {:>12}  {:>7}  {:56}  reason\n",
         "sequence", "set aside", "in stream", "bytes", "subject"
     );
-    let mut letters = Letters::begin(state)
-        .await
-        .map_err(|error| unreachable(&error))?;
+    let mut letters = letters(state).await?;
     let mut count = 0;
     while count < SHOWN
-        && let Some(letter) = letters.next().await.map_err(|error| unreachable(&error))?
+        && let Some(letter) = next(&mut letters).await?
     {
         count += 1;
         text.push_str(&letter.line());
     }
     // Writing into a String can't fail.
-    let _ = if letters.left > 0 {
+    let _ = if letters.left() > 0 {
         writeln!(text, "\nthe first {count} messages; there are more")
     } else {
         writeln!(text, "\n{count} messages")
@@ -90,10 +84,8 @@ pub async fn retry(state: &AppState, which: Which) -> Result<Retried, Problem> {
             retried.add(state, &stream, &letter).await;
         }
         Which::All => {
-            let mut letters = Letters::begin(state)
-                .await
-                .map_err(|error| unreachable(&error))?;
-            while let Some(letter) = letters.next().await.map_err(|error| unreachable(&error))? {
+            let mut letters = letters(state).await?;
+            while let Some(letter) = next(&mut letters).await? {
                 retried.add(state, &stream, &letter).await;
             }
         }
@@ -213,38 +205,23 @@ async fn dead_stream(state: &AppState) -> anyhow::Result<Stream> {
     Ok(state.bus.jetstream().get_stream(streams::DEAD.name).await?)
 }
 
-/// Those that are there, from the oldest on, one by one: each can be as long as the server takes.
-struct Letters {
-    follow: Follow,
-    /// How many are to come.
-    left: u64,
+/// Those that are there, from the oldest on: one by one, since each can be as long as the server
+/// takes.
+async fn letters(state: &AppState) -> Result<Follow, Problem> {
+    let follow = state.bus.follow(streams::DEAD.name, None, Start::First);
+    follow.await.map_err(|error| unreachable(&error.into()))
 }
 
-impl Letters {
-    async fn begin(state: &AppState) -> anyhow::Result<Self> {
-        let name = streams::DEAD.name;
-        let follow = state.bus.follow(name, None, Start::First).await?;
-        let left = follow.backlog();
-        Ok(Self { follow, left })
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Option<Letter>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let next = tokio::time::timeout(LIMIT, self.follow.next()).await;
-        let message = next
-            .with_context(|| format!("it said nothing for {LIMIT:?}"))?
-            .context("it ended")??;
-        self.left = (self.left - 1).min(message.pending);
-        Ok(Some(Letter {
-            sequence: message.sequence,
-            stored_at_ns: message.stored_at_ns,
-            payload: message.payload,
-            headers: message.headers,
-            subject: message.subject,
-        }))
-    }
+async fn next(letters: &mut Follow) -> Result<Option<Letter>, Problem> {
+    let message = letters.next_of_backlog().await;
+    let message = message.map_err(|error| unreachable(&error.into()))?;
+    Ok(message.map(|message| Letter {
+        sequence: message.sequence,
+        stored_at_ns: message.stored_at_ns,
+        payload: message.payload,
+        headers: message.headers,
+        subject: message.subject,
+    }))
 }
 
 async fn letter(stream: &Stream, sequence: u64) -> Result<Letter, Problem> {

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use chassis::bus::{Bus, Start, StoredMessage};
 use events::{SpoolReport, click, streams, subjects};
 use uuid::Uuid;
@@ -9,9 +7,6 @@ use uuid::Uuid;
 use crate::state::AppState;
 use crate::store::position::Position;
 use crate::store::{self, ledgers, position};
-
-/// How long the bus may take for the next message.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// What everybody says. Read upstream first: what moves on meanwhile is seen further down, and
 /// nothing seems lost that is not.
@@ -113,17 +108,8 @@ async fn last_messages(
         .follow(stream, Some(filter), Start::LastPerSubject)
         .await?;
     // What comes while this reads is behind the last ones.
-    for _ in 0..follow.backlog() {
-        let next = tokio::time::timeout(LIMIT, follow.next());
-        let message = next
-            .await
-            .with_context(|| format!("the stream {stream} said nothing for {LIMIT:?}"))?
-            .with_context(|| format!("the stream {stream} ended"))??;
-        let is_last = message.pending == 0;
+    while let Some(message) = follow.next_of_backlog().await? {
         take(message);
-        if is_last {
-            break;
-        }
     }
     Ok(())
 }

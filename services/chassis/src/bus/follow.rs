@@ -79,6 +79,8 @@ pub struct Follow {
     probe: Probe,
     messages: pull::Stream,
     backlog: u64,
+    /// How many of those are to come.
+    left: u64,
     /// How many messages the consumer has sent.
     delivered: u64,
 }
@@ -150,6 +152,7 @@ impl Bus {
                 },
                 messages,
                 backlog,
+                left: backlog,
                 delivered: 0,
             })
         };
@@ -169,6 +172,27 @@ impl Follow {
     /// A probe of this follow.
     pub fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// The next of the messages that were there when this began; none behind the last of them. An
+    /// error also if it does not come within 10 seconds: the server has it.
+    pub async fn next_of_backlog(&mut self) -> Result<Option<StoredMessage>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let message = match tokio::time::timeout(TIMEOUT, self.next()).await {
+            Ok(Some(message)) => message?,
+            Ok(None) => return Err(self.error("it ended")),
+            Err(_) => return Err(self.error(&format!("it said nothing for {TIMEOUT:?}"))),
+        };
+        // Some of those that were there may be gone by now.
+        self.left = (self.left - 1).min(message.pending);
+        Ok(Some(message))
+    }
+
+    /// How many messages [`Follow::next_of_backlog`] has still to give.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// The next message; waits for it. After an error or `None`, follow anew.

@@ -68,7 +68,7 @@ def numbers(database):
                 "SELECT link_id, dimension, text, clicks FROM breakdown b JOIN link l ON l.id = b.link"
                 " JOIN label t ON t.id = b.label ORDER BY 1, 2, 3",
                 "SELECT link_id, day, visitor FROM visitor v JOIN link l ON l.id = v.link ORDER BY 1, 2, 3",
-                "SELECT link_id, day, visitors FROM visitor_day v JOIN link l ON l.id = v.link ORDER BY 1, 2",
+                "SELECT link_id, day, v.visitors FROM visitor_day v JOIN link l ON l.id = v.link ORDER BY 1, 2",
                 "SELECT spool, next FROM spool ORDER BY 1",
                 "SELECT spool, first, last FROM gap ORDER BY 1, 2",
             )

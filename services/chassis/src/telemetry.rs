@@ -1,5 +1,6 @@
 //! Logs, traces and metrics.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
@@ -79,7 +80,10 @@ pub fn init(name: &'static str, config: &Config) -> anyhow::Result<Guard> {
                 "info,hyper=off,reqwest=off,opentelemetry=off",
             ))
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // Colours are for a terminal, not for a file or a log collector.
+        .with_ansi(std::io::stderr().is_terminal());
     let lines = if config.json {
         lines.json().boxed()
     } else {

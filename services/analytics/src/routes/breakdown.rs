@@ -27,7 +27,7 @@ use crate::store::reports;
     tag = "statistics",
     params(
         ("code" = String, Path, description = "The code of the link",
-            example = "docs", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+            example = "rust", pattern = "^[A-Za-z0-9_-]{1,64}$"),
         ("dimension" = Dimension, Path, description = "By what", example = "referrer"),
         PageQuery,
     ),

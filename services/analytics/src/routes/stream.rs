@@ -102,7 +102,7 @@ pub async fn all(State(app): State<AppState>, viewer: Viewer) -> Result<Response
     tag = "live",
     params(
         ("code" = String, Path, description = "The code of the link",
-            example = "docs", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+            example = "rust", pattern = "^[A-Za-z0-9_-]{1,64}$"),
         StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen",
             nullable = false, example = "4711-0"),

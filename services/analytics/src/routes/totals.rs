@@ -21,7 +21,7 @@ use crate::store::reports;
     operation_id = "link_totals",
     tag = "statistics",
     params(("code" = String, Path, description = "The code of the link",
-        example = "docs", pattern = "^[A-Za-z0-9_-]{1,64}$")),
+        example = "rust", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     responses(
         (status = 200, description = "The totals", body = LinkTotals),
         NoSuchLink,

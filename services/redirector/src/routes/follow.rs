@@ -27,7 +27,7 @@ use crate::table::{Openness, is_code};
     path = "/{code}",
     operation_id = "follow_link",
     tag = "redirects",
-    params(("code" = String, Path, description = "The code of the link", example = "docs",
+    params(("code" = String, Path, description = "The code of the link", example = "rust",
         min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")),
     responses(
         (status = 301, description = "Moved permanently: the link asks for this status",
@@ -65,7 +65,7 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response
     path = "/{code}",
     operation_id = "probe_link",
     tag = "redirects",
-    params(("code" = String, Path, description = "The code of the link", example = "docs",
+    params(("code" = String, Path, description = "The code of the link", example = "rust",
         min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")),
     responses(
         (status = 301, description = "Moved permanently"),

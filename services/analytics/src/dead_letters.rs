@@ -1,7 +1,6 @@
 //! Messages that were set aside: shown, and tried again by a version that can read them.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
 use async_nats::HeaderMap;
@@ -13,7 +12,7 @@ use events::{streams, subjects};
 use jiff::Timestamp;
 
 use crate::ingest::apply::{Outcome, apply_messages};
-use crate::ingest::{dead, set};
+use crate::ingest::{self, dead, set};
 use crate::state::AppState;
 
 /// Messages that are shown at most, so that the answer can be read.
@@ -124,17 +123,15 @@ async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow
     let read = tokio::task::spawn_blocking(move || set::read(&message, &rules));
     let message = read.await?.map_err(|why| anyhow!(why.reason))?;
     let now_ms = state.clock.now_ms();
-    let messages = Arc::new(vec![message]);
     let outcome = {
         // A rebuild compares two databases that stand still.
         let _applying = state.applying.lock().await;
-        let messages = Arc::clone(&messages);
         let write = state
             .database
-            .write(move |tx| apply_messages(tx, None, &messages, now_ms));
+            .write(move |tx| apply_messages(tx, None, &[message], now_ms));
         write.await.map_err(anyhow::Error::from)?
     };
-    crate::ingest::report(state, &outcome);
+    ingest::report(state, &outcome);
     tracing::info!(
         sequence = letter.sequence,
         applied = outcome.applied,

@@ -9,13 +9,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use bytes::Bytes;
 use chassis::admin;
 use chassis::backups::Backups;
 use chassis::extract::Query;
 use chassis::problem::Problem;
 use chassis::service::Command;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -91,13 +90,12 @@ async fn rebuild(
     });
     let lines = stream::unfold((lines, Some(end)), |(mut lines, mut end)| async move {
         if let Some(line) = lines.recv().await {
-            return Some((Ok(line), (lines, end)));
+            return Some((Ok::<_, io::Error>(line), (lines, end)));
         }
         // The worker is gone: in order, or because it panicked.
         let in_order = end.take()?.await.is_ok();
         (!in_order).then(|| (Err(io::ErrorKind::BrokenPipe.into()), (lines, None)))
     });
-    let lines = lines.map(|line: io::Result<Bytes>| line);
     let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
     (text, Body::from_stream(lines)).into_response()
 }

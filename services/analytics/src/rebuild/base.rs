@@ -54,7 +54,10 @@ impl Base {
             let reason = match position {
                 Err(error) => format!("can't be read ({error:#})"),
                 Ok(None) => "has read nothing".to_owned(),
-                Ok(Some(position)) if position.sequence > counted.sequence => {
+                // Sequences of two streams say nothing about each other.
+                Ok(Some(position))
+                    if position.epoch == counted.epoch && position.sequence > counted.sequence =>
+                {
                     "knows more than what is counted now".to_owned()
                 }
                 Ok(Some(position)) => {

@@ -5,6 +5,8 @@
     reason = "what fails here fails the test that called it"
 )]
 
+use std::path::Path;
+
 use analytics::{App, Config, Retention};
 use chassis::backups::Backups;
 use chassis::clock::Clock;
@@ -57,5 +59,19 @@ impl Bench {
     /// What the database says.
     pub fn numbers(&self) -> Numbers {
         Numbers::of(self.folder.path())
+    }
+}
+
+/// Copies a folder and what is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

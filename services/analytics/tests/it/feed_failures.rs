@@ -5,13 +5,11 @@
     reason = "what fails here fails the test that called it"
 )]
 
-use std::path::Path;
-
 use async_nats::jetstream;
 use chassis::testing::{Folder, eventually};
 use events::{streams, subjects};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, copy_folder};
 use crate::feed::{FeedBench, expected, ids};
 use crate::feeder::Feeder;
 use crate::ingest_kill::spawn;
@@ -141,27 +139,13 @@ async fn made_anew_the_feed_goes_on_without_what_it_lost() {
     analytics.stop().await;
 }
 
-/// Copies a folder and what is in it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn restored_the_feed_goes_on_behind_its_end() {
     let mut feeds = FeedBench::new().await;
     let feeder = with_clicks(&feeds, 5).await;
     let (store, older) = (feeds.bench.nats.store(), Folder::new());
     feeds.bench.nats.stop().await;
-    copy(&store, older.path());
+    copy_folder(&store, older.path());
     feeds.bench.nats.restart().await;
     let analytics = feeds.start().await;
     feeds.published(feeder.publish(5..8).await).await;
@@ -170,7 +154,7 @@ async fn restored_the_feed_goes_on_behind_its_end() {
 
     feeds.bench.nats.stop().await;
     std::fs::remove_dir_all(&store).unwrap();
-    copy(older.path(), &store);
+    copy_folder(older.path(), &store);
     feeds.bench.nats.restart().await;
     let last = feeder.publish(8..10).await;
     let analytics = feeds.start().await;

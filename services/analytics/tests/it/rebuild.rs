@@ -146,6 +146,16 @@ async fn a_stream_without_its_beginning_needs_a_backup_that_joins_it() {
         text.contains("ends with message 2, which the stream does not hold"),
         "{text}"
     );
+    // Of another stream, however far it had read that one.
+    let other = Connection::open(path.trim()).unwrap();
+    let position = "UPDATE position SET epoch = 'another', sequence = 99";
+    other.execute_batch(position).unwrap();
+    drop(other);
+    let (text, _) = rebuild(&analytics, "").await;
+    assert!(
+        text.contains("ends with message 99, which the stream does not hold"),
+        "{text}"
+    );
     std::fs::remove_file(path.trim()).unwrap();
     let (text, _) = rebuild(&analytics, "").await;
     assert!(text.contains("there is none in"), "{text}");

@@ -5,14 +5,12 @@
     reason = "what fails here fails the test that called it"
 )]
 
-use std::path::Path;
-
 use async_nats::jetstream::stream::Stream;
 use chassis::testing::{Folder, eventually};
 use events::streams;
 use jiff::SignedDuration;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, copy_folder};
 use crate::feeder::Feeder;
 
 async fn clicks(feeder: &Feeder) -> Stream {
@@ -24,7 +22,7 @@ async fn clicks(feeder: &Feeder) -> Stream {
 async fn back_up(bench: &mut Bench) -> Folder {
     bench.nats.stop().await;
     let folder = Folder::new();
-    copy(&bench.nats.store(), folder.path());
+    copy_folder(&bench.nats.store(), folder.path());
     bench.nats.restart().await;
     folder
 }
@@ -32,21 +30,8 @@ async fn back_up(bench: &mut Bench) -> Folder {
 async fn restore(bench: &mut Bench, backup: &Folder) {
     bench.nats.stop().await;
     std::fs::remove_dir_all(bench.nats.store()).unwrap();
-    copy(backup.path(), &bench.nats.store());
+    copy_folder(backup.path(), &bench.nats.store());
     bench.nats.restart().await;
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Five messages were counted, then the stream is restored to the first of them and grows to six by

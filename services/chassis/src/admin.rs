@@ -1,12 +1,16 @@
-//! The admin listener: health, metrics and maintenance commands. It has no authentication and
-//! belongs on an address that only operators reach.
+//! The admin listener: health and metrics for whoever reaches it, and maintenance commands for this
+//! machine, or this container, alone. It has no authentication and belongs on an address that only
+//! operators reach.
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -15,12 +19,34 @@ use crate::ready::Readiness;
 use crate::telemetry;
 
 /// Health and metrics, with the service's own commands beside them.
-pub(crate) fn router(ready: Readiness, commands: Router) -> Router {
+pub(crate) fn service(
+    ready: Readiness,
+    commands: Router,
+) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+    router(ready, commands).into_make_service_with_connect_info()
+}
+
+fn router(ready: Readiness, commands: Router) -> Router {
     Router::new()
+        .merge(commands.route_layer(from_fn(only_from_here)))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(move || async move { health(&ready) }))
         .route("/metrics", get(render))
-        .merge(commands)
+}
+
+/// Whoever collects the metrics reaches this listener, too, and shall not rotate keys with it.
+async fn only_from_here(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if peer.ip().to_canonical().is_loopback() {
+        return next.run(request).await;
+    }
+    Problem::forbidden(
+        "maintenance commands are for the machine or container itself: run the program there",
+    )
+    .into_response()
 }
 
 fn health(ready: &Readiness) -> Response {
@@ -127,7 +153,35 @@ fn reachable(admin: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::connect_info::MockConnectInfo;
+    use axum::routing::post;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn only_the_own_machine_may_give_commands() {
+        for (peer, status) in [
+            ("127.0.0.1:1", 200),
+            ("[::1]:1", 200),
+            ("[::ffff:127.0.0.1]:1", 200),
+            ("10.244.1.7:1", 403),
+            ("[::ffff:10.244.1.7]:1", 403),
+        ] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let commands = Router::new().route("/keys/rotate", post(|| async { "rotated" }));
+            let admin = router(Readiness::default(), commands).layer(MockConnectInfo(peer));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let serving = tokio::spawn(async move { axum::serve(listener, admin).await });
+            let client = reqwest::Client::new();
+            let command = client.post(format!("{url}/keys/rotate")).send();
+            assert_eq!(command.await.unwrap().status(), status, "{peer}");
+            let metrics = client.get(format!("{url}/metrics")).send().await.unwrap();
+            assert_eq!(metrics.status(), 200, "{peer}");
+            serving.abort();
+        }
+    }
 
     #[test]
     fn the_last_line_is_found_in_any_pieces() {

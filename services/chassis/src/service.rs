@@ -118,7 +118,7 @@ impl Listeners {
     /// finished, workers flushed and waited for. An error if a worker failed or was left behind.
     pub async fn serve(self, opened: Opened, context: &Context) -> anyhow::Result<()> {
         let shutdown = &context.shutdown;
-        let admin = admin::router(context.ready.clone(), opened.admin);
+        let admin = admin::service(context.ready.clone(), opened.admin);
         // Health and metrics are answered until the very end.
         let admin = tokio::spawn(async move { axum::serve(self.admin, admin).await });
         let served = http::serve(self.public, opened.router, shutdown).await;

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-crash lint check fmt deny api-fuzz bench-levels bench-rebuild tools
+.PHONY: help run test test-crash test-cluster lint check fmt deny api-fuzz bench-levels bench-rebuild tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ test: ## run every test and print the total
 test-crash: tools ## kill kurz in every way for some 15 minutes, count what is lost, write docs/reliability.md
 	command -v faketime >/dev/null || .ci/apt-install faketime
 	.ci/crash
+
+test-cluster: ## try both overlays on the Kubernetes of KUBECONFIG, which is made for that: docs/kubernetes.md
+	tests/cluster/run.py
 
 lint: ## check format, lints and documentation
 	.ci/lint

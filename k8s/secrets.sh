@@ -95,7 +95,8 @@ fetch_all() {
 make() {
     kurz secrets "$folder/made"
     if [ ! -e "$folder/made/nats/route-password" ]; then
-        head -c 32 /dev/urandom | base64 | tr -dc A-Za-z0-9 >"$folder/made/nats/route-password"
+        # nats-server would take one that begins with a digit for a number.
+        printf 'r%s' "$(head -c 32 /dev/urandom | base64 | tr -dc A-Za-z0-9)" >"$folder/made/nats/route-password"
     fi
 }
 

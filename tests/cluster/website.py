@@ -1,0 +1,101 @@
+"""The site from outside, as a browser sees it: over HTTPS, with its certificate checked."""
+
+import http.client
+import json
+import socket
+import ssl
+import time
+
+from kube import Failed
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+class Connection(http.client.HTTPSConnection):
+    """A connection to a host whose name no name server knows."""
+
+    def __init__(self, host, address, authorities):
+        context = ssl.create_default_context(cadata=authorities)
+        super().__init__(host, timeout=15, context=context)
+        self.address = address
+
+    def connect(self):
+        plain = socket.create_connection(self.address, self.timeout)
+        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Site:
+    """`address` is where the ingress controller listens, as (host, port)."""
+
+    def __init__(self, host, address, authorities):
+        self.host, self.address, self.authorities = host, address, authorities
+        self.token = None
+
+    def connection(self):
+        return Connection(self.host, self.address, self.authorities)
+
+    def ask(self, method, path, body=None, agent=BROWSER, expect=None, token=True):
+        headers = {"user-agent": agent}
+        if body is not None:
+            body, headers["content-type"] = json.dumps(body), "application/json"
+        if token and self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        connection = self.connection()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+        if expect is not None and answer.status != expect:
+            raise Failed(f"{method} {path}: {answer.status} instead of {expect}: {answer.body[:300]!r}")
+        return answer
+
+    def log_in(self, username):
+        user = {"username": username, "password": "correct horse battery staple"}
+        self.ask("POST", "/auth/users", user, expect=201, token=False)
+        self.token = self.ask("POST", "/auth/tokens", user, expect=200, token=False).json()["access_token"]
+
+    def shorten(self, url, code=None):
+        body = {"url": url} | ({"code": code} if code else {})
+        return self.ask("POST", "/shortener/links", body, expect=201).json()
+
+    def follow(self, code):
+        return self.ask("GET", f"/{code}", token=False)
+
+    def clicks(self, code):
+        return self.ask("GET", f"/analytics/links/{code}", expect=200).json()["clicks"]
+
+    def wait_for_clicks(self, code, clicks, seconds=60):
+        """Exactly so many, not fewer and not more."""
+        deadline = time.monotonic() + seconds
+        while (counted := self.clicks(code)) < clicks and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if counted != clicks:
+            raise Failed(f"{code}: {clicks} redirects were answered, {counted} counted")
+
+    def events(self, path):
+        """The lines of a live stream, as they come, from the moment that it is open."""
+        connection = self.connection()
+        headers = {"authorization": f"Bearer {self.token}", "accept": "text/event-stream"}
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise Failed(f"GET {path}: {response.status}")
+        return (line.decode().rstrip("\r\n") for line in response)
+
+    def certificate(self):
+        """What the server shows; an error unless it is good for the host."""
+        connection = self.connection()
+        connection.connect()
+        shown = connection.sock.getpeercert()
+        connection.close()
+        return shown

@@ -9,6 +9,8 @@ resolves the host names below to the ingress controller. docs/kubernetes.md says
 Variables:
   KUBECONFIG               the cluster
   KURZ_CLUSTER_LOAD        the command that loads an image file into it: it is called with the file's path
+  KURZ_CLUSTER_KILL        the command that kills a container on its node: it is called with the node's name and the
+                           container's id; without it that scene says that it was not tried
   KURZ_CLUSTER_INGRESS     where the ingress controller's HTTPS port is reached from here (host:port); else its NodePort
   KURZ_CLUSTER_ACME_ROOT   a file with the root certificate of that ACME server
   KURZ                     the program kurz, for k8s/secrets.sh"""
@@ -61,6 +63,8 @@ def load_images(file):
 
 
 def tear_down():
+    # Pods first: a namespace that still has pods is looked at again only after half of their grace period.
+    kurz("delete", "deployment,statefulset,hpa", "--all", "--cascade=foreground", "--timeout=300s")
     kubectl("delete", "namespace", kube.NAMESPACE, "--ignore-not-found", "--timeout=300s")
 
 

@@ -144,7 +144,7 @@ addons() {
 
 The cluster is ready for kurz; its IngressClass is "$ingress". Every worker answers on ports 80 and 443. Next:
   1. let the DNS name of your kurz lead to the workers (or to a load balancer in front of them)
-  2. put that name into k8s/overlays/production (docs/operations.md, Kubernetes)
+  2. say what kurz must know of this cluster in k8s/overlays/production (docs/operations.md, docs/cluster.md)
   3. k8s/secrets.sh
   4. kubectl apply -k k8s/overlays/production
 EOF

@@ -256,6 +256,21 @@ def what_has_drifted_is_put_right():
 
 
 @check
+def a_restart_that_is_owed_is_not_forgotten():
+    """The machine dies between the new file and the restart of a containerd that runs with the old one."""
+    with host() as machine:
+        succeeds(machine.run(*ROLES["worker"]))
+        (machine.root / "etc/containerd/config.toml").write_text("disabled_plugins = ['cri']\n")
+        machine.put("break", "1 kill\n")
+        assert machine.run(*ROLES["worker"]).returncode == -9
+        assert machine.calls() == ["systemctl enable containerd"]
+        assert "SystemdCgroup" in (machine.root / "etc/containerd/config.toml").read_text()
+        (machine.state / "break").unlink()
+        succeeds(machine.run(*ROLES["worker"]))
+        assert machine.calls() == ["systemctl enable containerd", "systemctl restart containerd"]
+
+
+@check
 def a_cluster_keeps_its_key_and_its_settings():
     with host() as machine:
         succeeds(machine.run("control-plane"))
@@ -271,6 +286,10 @@ def a_cluster_keeps_its_key_and_its_settings():
         assert [line for line in machine.calls() if line.startswith("kubeadm")] == []
         assert machine.calls() == ["kubectl --kubeconfig /etc/kubernetes/admin.conf taint nodes -l"
                                    " node-role.kubernetes.io/control-plane node-role.kubernetes.io/control-plane:NoSchedule-"]
+        (folder / "audit-policy.yaml").write_text("another\n")
+        succeeds(machine.run("control-plane"))
+        assert "omitStages" in (folder / "audit-policy.yaml").read_text()
+        assert (folder / "encryption.yaml").read_text() == first
         (folder / "encryption.yaml").unlink()
         fails(machine.run("control-plane"), "restore it from your backup")
         assert not (folder / "encryption.yaml").exists()
@@ -291,7 +310,7 @@ def another_key_is_refused():
     other = "A" * 40
     for name, fingerprint in KEYS.items():
         role = "addons" if name.startswith("cert") else "worker"
-        wrongs = [key(other), key(fingerprint) + key(other), key(fingerprint, str(int(time.time()) - 60)), "no key\n"]
+        wrongs = [key(other), key(fingerprint) + key(other), key(other) + key(fingerprint), key(fingerprint, str(int(time.time()) - 60)), "no key\n"]
         for wrong in wrongs if name == "gpg" else wrongs[:1]:
             with host() as machine:
                 (ready(machine, role).state / "web" / name).write_text(wrong)

@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-crash test-cluster lint check fmt deny api-fuzz bench-levels bench-rebuild tools
+.PHONY: help run test test-crash test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
 	cargo run --release --locked -p kurz
@@ -16,6 +16,10 @@ test-crash: tools ## kill kurz in every way for some 15 minutes, count what is l
 
 test-cluster: ## try both overlays on the Kubernetes of KUBECONFIG, which is made for that: docs/kubernetes.md
 	tests/cluster/run.py
+
+test-monitoring: ## check alert rules and dashboards, and that every alert fires when it should
+	.ci/install-promtool
+	tests/monitoring/check
 
 lint: ## check format, lints and documentation
 	.ci/lint

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-crash test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
+.PHONY: help run images test test-crash test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-levels: tools ## what each durability level costs, against nginx in the sa
 bench-rebuild: tools ## count a million clicks again, and compare (needs wrk)
 	cargo build --release --locked -p kurz
 	python3 tests/bench/rebuild.py
+
+images: ## build the container images of all programs (needs Docker)
+	docker/build
 
 tools: ## install what a fresh machine lacks, and the pinned nats-server into .tools
 	.ci/prepare

@@ -40,7 +40,14 @@ impl Service for App {
         } = context;
         let warm = ready.latch("database");
         let state = AppState {
-            database: Database::open(&config.database, config.profile, store::MIGRATIONS).await?,
+            database: Database::open(
+                &config.database,
+                config.profile,
+                store::MIGRATIONS,
+                &shutdown,
+                &ready,
+            )
+            .await?,
             backups: config.backups,
             applying: Arc::default(),
             upkeep: Arc::default(),

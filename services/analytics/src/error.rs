@@ -34,6 +34,9 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The database is closed: the service is about to stop.
+    #[error("the service is stopping")]
+    Stopping,
     /// A fault of ours.
     #[error(transparent)]
     Unexpected(#[from] anyhow::Error),
@@ -52,8 +55,8 @@ impl From<rusqlite::Error> for Error {
 }
 
 impl From<Closed> for Error {
-    fn from(error: Closed) -> Self {
-        Self::Unexpected(error.into())
+    fn from(_: Closed) -> Self {
+        Self::Stopping
     }
 }
 
@@ -64,6 +67,7 @@ impl From<Error> for Problem {
             Error::Invalid { field, reason } => Self::unprocessable(field, reason.to_string()),
             Error::BadTicket | Error::AccountClosed => Self::unauthorized(error.to_string()),
             Error::TooMany { retry_after } => Self::too_many_requests(retry_after),
+            Error::Stopping => Self::unavailable(error.to_string()),
             Error::Unexpected(error) => Self::internal(&error),
         }
     }

@@ -37,10 +37,10 @@ pub enum Error {
 pub enum Remedy {
     /// Waits and tries again for as long as it takes: the disk is full, or somebody is in the way.
     Wait,
-    /// Tries again some times, then ends the process: the disk misbehaves. On a network file system
-    /// this is also how a process learns that its lock was taken away.
+    /// Tries again some times, then ends the process.
     WaitBriefly,
-    /// Ends the process: going on could only make it worse.
+    /// Ends the process: going on could only make it worse. A device that fails, or a file that is
+    /// damaged, has closed the database by itself.
     Stop,
 }
 
@@ -55,9 +55,11 @@ impl Error {
                 ErrorCode::DiskFull
                 | ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
-                | ErrorCode::OutOfMemory,
+                | ErrorCode::OutOfMemory
+                // Of the others that are called so, the database has seen to itself.
+                | ErrorCode::SystemIoFailure,
             ) => Remedy::Wait,
-            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Remedy::WaitBriefly,
+            Some(ErrorCode::CannotOpen) => Remedy::WaitBriefly,
             _ => Remedy::Stop,
         }
     }
@@ -84,15 +86,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_waited_for_and_a_damaged_file_is_not() {
+    fn a_full_disk_is_waited_for_and_a_closed_database_is_not() {
         let remedy = |code| {
             Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).remedy()
         };
         assert_eq!(remedy(ffi::SQLITE_FULL), Remedy::Wait);
         assert_eq!(remedy(ffi::SQLITE_BUSY), Remedy::Wait);
-        assert_eq!(remedy(ffi::SQLITE_IOERR_WRITE), Remedy::WaitBriefly);
-        assert_eq!(remedy(ffi::SQLITE_IOERR_FSYNC), Remedy::WaitBriefly);
+        // A quota, or a network filesystem that is full.
+        assert_eq!(remedy(ffi::SQLITE_IOERR_WRITE), Remedy::Wait);
+        assert_eq!(remedy(ffi::SQLITE_CANTOPEN), Remedy::WaitBriefly);
+        assert_eq!(Error::from(Closed).remedy(), Remedy::Stop);
         assert_eq!(remedy(ffi::SQLITE_CORRUPT), Remedy::Stop);
-        assert_eq!(remedy(ffi::SQLITE_NOTADB), Remedy::Stop);
     }
 }

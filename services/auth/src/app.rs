@@ -72,7 +72,14 @@ impl Service for App {
     async fn open(config: Config, context: Context) -> anyhow::Result<Opened> {
         describe_metrics();
         keep_private(&config.database)?;
-        let database = Database::open(&config.database, config.profile, store::MIGRATIONS).await?;
+        let database = Database::open(
+            &config.database,
+            config.profile,
+            store::MIGRATIONS,
+            &context.shutdown,
+            &context.ready,
+        )
+        .await?;
         let store = Store::new(database.clone());
         let issuer = context.issuer();
         let verifier = Verifier::local(&issuer, context.clock.clone());

@@ -3,6 +3,7 @@
 //! operators reach.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -10,43 +11,50 @@ use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower::ServiceExt as _;
 
 use crate::problem::Problem;
 use crate::ready::Readiness;
 use crate::telemetry;
 
-/// Health and metrics, with the service's own commands beside them.
+/// Health and metrics, with the service's own commands beside them once it is open.
 pub(crate) fn service(
     ready: Readiness,
-    commands: Router,
+    commands: Arc<OnceLock<Router>>,
 ) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
     router(ready, commands).into_make_service_with_connect_info()
 }
 
-fn router(ready: Readiness, commands: Router) -> Router {
+fn router(ready: Readiness, commands: Arc<OnceLock<Router>>) -> Router {
     Router::new()
-        .merge(commands.route_layer(from_fn(only_from_here)))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(move || async move { health(&ready) }))
         .route("/metrics", get(render))
+        .fallback(move |peer, request| command_of(commands, peer, request))
 }
 
-/// Whoever collects the metrics reaches this listener, too, and shall not rotate keys with it.
-async fn only_from_here(
+async fn command_of(
+    commands: Arc<OnceLock<Router>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
-    next: Next,
 ) -> Response {
-    if peer.ip().to_canonical().is_loopback() {
-        return next.run(request).await;
+    // Whoever collects the metrics reaches this listener, too, and shall not rotate keys with it.
+    if !peer.ip().to_canonical().is_loopback() {
+        return Problem::forbidden(
+            "maintenance commands are for the machine or container itself: run the program there",
+        )
+        .into_response();
     }
-    Problem::forbidden(
-        "maintenance commands are for the machine or container itself: run the program there",
-    )
-    .into_response()
+    match commands.get() {
+        Some(commands) => match commands.clone().oneshot(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        },
+        None => Problem::unavailable("still starting: /health/ready says what it waits for")
+            .into_response(),
+    }
 }
 
 fn health(ready: &Readiness) -> Response {
@@ -170,6 +178,7 @@ mod tests {
         ] {
             let peer: SocketAddr = peer.parse().unwrap();
             let commands = Router::new().route("/keys/rotate", post(|| async { "rotated" }));
+            let commands = Arc::new(OnceLock::from(commands));
             let admin = router(Readiness::default(), commands).layer(MockConnectInfo(peer));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());

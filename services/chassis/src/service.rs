@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -25,6 +26,9 @@ pub use common::Common;
 
 /// The exit code for a configuration that can't work (`EX_CONFIG`): restarting does not help.
 const MISCONFIGURED: u8 = 78;
+
+/// The exit code for a database that failed (`EX_IOERR`).
+const DATABASE_FAILED: u8 = 74;
 
 /// One service.
 pub trait Service {
@@ -114,19 +118,44 @@ impl Listeners {
         Ok((self.public.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// Serves until the shutdown begins, then stops in order: no new requests, the open ones
-    /// finished, workers flushed and waited for. An error if a worker failed or was left behind.
-    pub async fn serve(self, opened: Opened, context: &Context) -> anyhow::Result<()> {
+    /// Opens what is to be served, and serves it until the shutdown begins; then stops in order: no
+    /// new requests, the open ones finished, workers flushed and waited for. An error if a worker
+    /// failed or was left behind.
+    ///
+    /// Health and metrics are answered from the beginning to the very end: opening may have to wait.
+    pub async fn serve(
+        self,
+        opening: impl Future<Output = anyhow::Result<Opened>>,
+        context: &Context,
+    ) -> anyhow::Result<()> {
         let shutdown = &context.shutdown;
-        let admin = admin::service(context.ready.clone(), opened.admin);
-        // Health and metrics are answered until the very end.
+        let commands = Arc::default();
+        let admin = admin::service(context.ready.clone(), Arc::clone(&commands));
         let admin = tokio::spawn(async move { axum::serve(self.admin, admin).await });
-        let served = http::serve(self.public, opened.router, shutdown).await;
+        let open = context.ready.latch("start");
+        let opened = tokio::select! {
+            opened = opening => opened.map(Some),
+            () = shutdown.cancelled() => Ok(None),
+        };
+        let served = match opened {
+            Ok(Some(opened)) => {
+                // Nobody else sets them.
+                let _ = commands.set(opened.admin);
+                open.open();
+                let served = http::serve(self.public, opened.router, shutdown).await;
+                served.context("can't serve")
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
         shutdown.begin();
         shutdown.declare_drained();
         let finished = shutdown.finish().await;
         admin.abort();
-        served.context("can't serve")?;
+        served?;
+        if let Some(reason) = shutdown.take_reason() {
+            return Err(reason);
+        }
         anyhow::ensure!(finished, "not every worker ended well");
         Ok(())
     }
@@ -165,9 +194,12 @@ fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     };
     // Nothing can be done if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{error:#}");
-    match error.downcast_ref::<crate::env::Faults>() {
-        Some(_) => ExitCode::from(MISCONFIGURED),
-        None => ExitCode::FAILURE,
+    if error.is::<crate::env::Faults>() {
+        ExitCode::from(MISCONFIGURED)
+    } else if error.is::<crate::sqlite::Fault>() {
+        ExitCode::from(DATABASE_FAILED)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -189,9 +221,12 @@ async fn run<S: Service>() -> anyhow::Result<()> {
         public_url: common.public_url,
         trusted_proxies: common.trusted_proxies,
     };
-    let opened = S::open(config, context.clone()).await?;
-    tracing::info!(listen = %common.listen, admin = %common.admin_listen, "serving");
-    listeners.serve(opened, &context).await
+    let opening = async {
+        let opened = S::open(config, context.clone()).await?;
+        tracing::info!(listen = %common.listen, admin = %common.admin_listen, "serving");
+        Ok(opened)
+    };
+    listeners.serve(opening, &context).await
 }
 
 async fn ask(name: &str, paths: &[String]) -> anyhow::Result<()> {

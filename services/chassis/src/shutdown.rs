@@ -1,8 +1,8 @@
 //! One order to stop, one deadline, and everybody waited for.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,6 +21,7 @@ pub struct Shutdown {
     drained: CancellationToken,
     tasks: TaskTracker,
     failed: Arc<AtomicBool>,
+    reason: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
 impl Shutdown {
@@ -48,6 +49,21 @@ impl Shutdown {
     /// Begins the shutdown.
     pub fn begin(&self) {
         self.begun.cancel();
+    }
+
+    /// Begins the shutdown because the process can't go on; it ends with the first such reason.
+    pub fn fail(&self, reason: impl Into<anyhow::Error>) {
+        self.reason().get_or_insert_with(|| reason.into());
+        self.begin();
+    }
+
+    /// Why the process can't go on, if it can't; told once.
+    pub(crate) fn take_reason(&self) -> Option<anyhow::Error> {
+        self.reason().take()
+    }
+
+    fn reason(&self) -> std::sync::MutexGuard<'_, Option<anyhow::Error>> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it has begun.

@@ -3,19 +3,29 @@
 //! Every write that waits while the disk is busy joins the next transaction (group commit), each
 //! behind its own savepoint, so that one that fails takes nobody with it. A write is durable when
 //! [`Database::write`] returns.
+//!
+//! When the file itself fails ([`Fault`]), for a writer or a reader, whoever waits learns that the
+//! database is closed, nothing more is read or written, and the process stops. A disk that is full
+//! is an error of the statement only.
 
 mod backup;
+mod fault;
 mod profile;
+mod schema;
 mod writer;
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
+use deadpool_sqlite::{Config, Hook, HookError, Pool, PoolError, Runtime};
 use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
 
+use crate::ready::Readiness;
+use crate::shutdown::Shutdown;
+
+pub use fault::Fault;
+use fault::Watch;
 pub use profile::Profile;
 use writer::Writer;
 
@@ -30,11 +40,12 @@ const READERS: usize = 4;
 pub struct Database {
     path: Arc<PathBuf>,
     profile: Profile,
+    watch: Watch,
     writer: Writer,
     readers: Pool,
 }
 
-/// The database was closed, or a thread that served it has died.
+/// The database was closed, its file failed, or a thread that served it has died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the database is closed")]
 pub struct Closed;
@@ -42,21 +53,31 @@ pub struct Closed;
 impl Database {
     /// Opens the file, makes it if it is not there, checks it, and brings its schema up to date.
     ///
-    /// Refused with a clear error: a file that is damaged, or that a newer version wrote.
+    /// Refused with a clear error: a file that is damaged ([`Fault`]), or that a newer version
+    /// wrote. With the profile `nfs` it waits while another process has the file; `ready` says so.
+    /// A fault later on begins `shutdown`.
     pub async fn open(
         path: &Path,
         profile: Profile,
         migrations: &'static [&'static str],
+        shutdown: &Shutdown,
+        ready: &Readiness,
     ) -> anyhow::Result<Self> {
-        let shown = path.display().to_string();
-        let owned = path.to_owned();
-        let connection = tokio::task::spawn_blocking(move || prepare(&owned, profile, migrations))
-            .await?
-            .with_context(|| format!("can't open the database {shown}"))?;
+        let connection = prepare(path, profile, migrations, ready)
+            .await
+            .map_err(|error| {
+                if error.is::<Fault>() {
+                    error
+                } else {
+                    error.context(format!("can't open the database {}", path.display()))
+                }
+            })?;
+        let watch = Watch::new(path, shutdown);
         Ok(Self {
             path: Arc::new(path.to_owned()),
             profile,
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, watch.clone())?,
+            watch,
             readers: readers(path, profile)?,
         })
     }
@@ -69,7 +90,7 @@ impl Database {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
         // So that what is written on the writer's thread still belongs to the caller's trace.
         let span = tracing::Span::current();
@@ -87,7 +108,7 @@ impl Database {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
         let uri = other.profile.uri(&other.path);
         self.writer.write(change, Some(uri)).await
@@ -103,18 +124,18 @@ impl Database {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
         if self.profile == Profile::Nfs {
             return self.write_beside(other, query).await;
         }
         let (profile, path) = (self.profile, Arc::clone(&self.path));
         let uri = other.profile.uri(&other.path);
+        let watch = self.watch.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let connection = profile.connect(&path)?;
             attach(&connection, &uri)?;
-            let snapshot = connection.unchecked_transaction()?;
-            query(&snapshot)
+            ask(&connection, &watch, query)
         });
         reading.await.unwrap_or_else(|error| {
             tracing::error!(error = error.to_string(), "a query did not end");
@@ -129,17 +150,20 @@ impl Database {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
         let connection = self.readers.get().await.map_err(|error| {
             tracing::error!(error = error.to_string(), "no connection to read with");
+            if let PoolError::Backend(error)
+            | PoolError::PostCreateHook(HookError::Backend(error)) = &error
+            {
+                self.watch.is_fault(error);
+            }
             E::from(Closed)
         })?;
+        let watch = self.watch.clone();
         connection
-            .interact(|connection| {
-                let snapshot = connection.unchecked_transaction()?;
-                query(&snapshot)
-            })
+            .interact(move |connection| ask(connection, &watch, query))
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(error = error.to_string(), "a query did not end");
@@ -159,8 +183,19 @@ impl Database {
 
     /// Ends all connections: what waits is written first, everything after is refused.
     pub async fn close(&self) {
-        self.readers.close();
-        self.writer.close().await;
+        if !self.watch.has_failed() {
+            self.readers.close();
+            self.writer.close().await;
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.watch.has_failed() {
+            // Closed by the end of the process: the last connection to close would write.
+            std::mem::forget(self.readers.clone());
+        }
     }
 }
 
@@ -188,25 +223,55 @@ fn detach(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("DETACH {BESIDE}"))
 }
 
-fn prepare(
+async fn prepare(
     path: &Path,
     profile: Profile,
     migrations: &'static [&'static str],
+    ready: &Readiness,
 ) -> anyhow::Result<Connection> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut connection = profile.open(path)?;
+    let mut connection = profile.open(path, ready).await?;
+    let owned = path.to_owned();
+    let checked = tokio::task::spawn_blocking(move || {
+        check(&owned, &connection).map_err(|error| Fault::or(&owned, error))?;
+        schema::bring_up_to_date(&mut connection, migrations)
+            .map_err(|error| Fault::or(&owned, error))?;
+        Ok(connection)
+    });
+    checked.await?
+}
+
+fn check(path: &Path, connection: &Connection) -> anyhow::Result<()> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    anyhow::ensure!(
-        verdict == "ok",
-        "it is damaged ({verdict}): set it aside and restore a backup, see docs/operations.md"
-    );
-    let steps = migrations.iter().map(|sql| M::up(sql)).collect();
-    Migrations::new(steps)
-        .to_latest(&mut connection)
-        .context("its schema can't be brought up to date (was it written by a newer version?)")?;
-    Ok(connection)
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(Fault::found(path, &verdict).into())
+    }
+}
+
+/// Asks in a transaction, so that all of it sees one state.
+fn ask<T, E>(
+    connection: &Connection,
+    watch: &Watch,
+    query: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: Error + From<rusqlite::Error> + From<Closed> + 'static,
+{
+    if watch.has_failed() {
+        return Err(E::from(Closed));
+    }
+    let snapshot = connection.unchecked_transaction()?;
+    query(&snapshot).map_err(|error| {
+        if watch.is_fault(&error) {
+            E::from(Closed)
+        } else {
+            error
+        }
+    })
 }
 
 fn readers(path: &Path, profile: Profile) -> anyhow::Result<Pool> {
@@ -220,7 +285,7 @@ fn readers(path: &Path, profile: Profile) -> anyhow::Result<Pool> {
                     .interact(move |connection| profile.configure_reader(connection))
                     .await
                     .map_err(|error| HookError::message(error.to_string()))?
-                    .map_err(|error| HookError::message(error.to_string()))
+                    .map_err(HookError::Backend)
             })
         }))
         .build()?;

@@ -85,7 +85,7 @@ pub async fn serve() -> anyhow::Result<()> {
         public_url: public_url.clone(),
         trusted_proxies: settings.trusted_proxies,
     };
-    let served = async {
+    let opening = async {
         let opened = open(configs, &context).await?;
         if let Some(nats) = &nats
             && !nats.subscribers.is_empty()
@@ -98,9 +98,9 @@ pub async fn serve() -> anyhow::Result<()> {
             context.shutdown.spawn("subscribers", making);
         }
         std::io::stdout().write_all(greeting(&public_url, admin).as_bytes())?;
-        listeners.serve(opened, &context).await
+        Ok(opened)
     };
-    let served = served.await;
+    let served = listeners.serve(opening, &context).await;
     // Last of all: whatever is flushed at the end is flushed to it.
     if let Some(nats) = nats {
         nats.stop().await;

@@ -59,12 +59,14 @@ impl Service for App {
         let Context {
             bus,
             shutdown,
+            ready,
             clock,
             public_url,
             ..
         } = context;
         let public_url = PublicUrl::new(&public_url);
-        let store = Store::open(&config.database, config.database_profile).await?;
+        let store =
+            Store::open(&config.database, config.database_profile, &shutdown, &ready).await?;
         measures::begin(store.count().await?);
 
         let verifier = Verifier::remote(config.jwks_url, public_url.base(), clock.clone());

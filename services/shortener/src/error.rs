@@ -23,6 +23,9 @@ pub enum Error {
         /// What it must be.
         message: String,
     },
+    /// The database is closed: the service is about to stop.
+    #[error("the service is stopping")]
+    Stopping,
     /// A fault of ours.
     #[error(transparent)]
     Unexpected(#[from] anyhow::Error),
@@ -35,8 +38,8 @@ impl From<rusqlite::Error> for Error {
 }
 
 impl From<sqlite::Closed> for Error {
-    fn from(error: sqlite::Closed) -> Self {
-        Self::Unexpected(error.into())
+    fn from(_: sqlite::Closed) -> Self {
+        Self::Stopping
     }
 }
 
@@ -56,6 +59,7 @@ impl From<Error> for Problem {
             Error::CodeTaken => Self::conflict(error.to_string()),
             Error::AccountClosed => Self::unauthorized(error.to_string()),
             Error::Invalid { field, message } => Self::unprocessable(field, message),
+            Error::Stopping => Self::unavailable(error.to_string()),
             Error::Unexpected(error) => Self::internal(&error),
         }
     }

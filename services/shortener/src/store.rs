@@ -11,6 +11,8 @@ mod row;
 use std::path::Path;
 
 use chassis::outbox;
+use chassis::ready::Readiness;
+use chassis::shutdown::Shutdown;
 use chassis::sqlite::{Database, Profile};
 
 pub use compare::Difference;
@@ -38,9 +40,14 @@ pub type OutboxRow = i64;
 
 impl Store {
     /// Opens the file, makes it if it is missing, and brings its schema up to date.
-    pub async fn open(path: &Path, profile: Profile) -> anyhow::Result<Self> {
+    pub async fn open(
+        path: &Path,
+        profile: Profile,
+        shutdown: &Shutdown,
+        ready: &Readiness,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            database: Database::open(path, profile, MIGRATIONS).await?,
+            database: Database::open(path, profile, MIGRATIONS, shutdown, ready).await?,
         })
     }
 

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use chassis::ready::Readiness;
+use chassis::shutdown::Shutdown;
 use chassis::sqlite::{self, Database};
 
 use super::base::Base;
@@ -23,7 +25,10 @@ impl Fresh {
                 .await
                 .with_context(|| format!("can't copy the backup {}", backup.display()))?;
         }
-        let opened = Database::open(&path, state.database.profile(), store::MIGRATIONS).await;
+        // When this file fails, the rebuild does; the service goes on.
+        let (alone, ready) = (Shutdown::new(), Readiness::default());
+        let profile = state.database.profile();
+        let opened = Database::open(&path, profile, store::MIGRATIONS, &alone, &ready).await;
         if opened.is_err() {
             sqlite::remove(&path)?;
         }

@@ -10,10 +10,13 @@ enum Error {
     Closed(#[from] Closed),
 }
 
+async fn open(path: &Path, profile: Profile) -> anyhow::Result<Database> {
+    let (shutdown, ready) = (Shutdown::new(), Readiness::default());
+    Database::open(path, profile, SCHEMA, &shutdown, &ready).await
+}
+
 async fn database(folder: &tempfile::TempDir, profile: Profile) -> Database {
-    Database::open(&folder.path().join("a b?.db"), profile, SCHEMA)
-        .await
-        .unwrap()
+    open(&folder.path().join("a b?.db"), profile).await.unwrap()
 }
 
 async fn add(database: &Database, name: &'static str) -> Result<usize, Error> {
@@ -68,7 +71,48 @@ async fn a_damaged_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.db");
     std::fs::write(&path, "this is not a database, not at all".repeat(200)).unwrap();
-    assert!(Database::open(&path, Profile::Local, SCHEMA).await.is_err());
+    let Err(error) = open(&path, Profile::Local).await else {
+        panic!("it was opened");
+    };
+    assert!(error.is::<Fault>(), "{error:#}");
+}
+
+/// What the file says when it is asked for a page that it no longer has in memory.
+#[tokio::test]
+async fn a_fault_closes_the_database_and_begins_the_shutdown() {
+    for profile in [Profile::Local, Profile::Nfs] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let (shutdown, ready) = (Shutdown::new(), Readiness::default());
+        let database = Database::open(&path, profile, SCHEMA, &shutdown, &ready)
+            .await
+            .unwrap();
+        add(&database, "fig").await.unwrap();
+        let refused = database.write(|_| {
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            Err::<(), _>(Error::Sqlite(rusqlite::Error::SqliteFailure(full, None)))
+        });
+        assert!(matches!(refused.await, Err(Error::Sqlite(_))));
+        add(&database, "pear").await.unwrap();
+        assert!(!shutdown.is_cancelled());
+
+        let failed = database.write(|tx| {
+            tx.execute("INSERT INTO fruit VALUES ('kiwi')", [])?;
+            let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err::<(), _>(Error::Sqlite(rusqlite::Error::SqliteFailure(corrupt, None)))
+        });
+        let (failed, other) = tokio::join!(failed, add(&database, "plum"));
+        assert!(matches!(failed, Err(Error::Closed(_))));
+        // In the same transaction or after it.
+        assert!(matches!(other, Err(Error::Closed(_))), "{other:?}");
+        let read = database.read(|_| Ok::<_, Error>(())).await;
+        assert!(matches!(read, Err(Error::Closed(_))));
+        shutdown.cancelled().await;
+        let reason = shutdown.take_reason().unwrap();
+        assert!(reason.is::<Fault>(), "{reason:#}");
+        database.close().await;
+        drop(database);
+    }
 }
 
 #[tokio::test]
@@ -87,7 +131,7 @@ async fn a_backup_is_whole_and_is_made_while_others_write() {
 
         let files = std::fs::read_dir(folder.path().join("backups")).unwrap();
         assert_eq!(files.count(), 1, "no draft is left");
-        let copy = Database::open(&to, profile, SCHEMA).await.unwrap();
+        let copy = open(&to, profile).await.unwrap();
         assert!((1..=2).contains(&count(&copy).await));
         copy.close().await;
     }

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::thread;
 
 use anyhow::Context as _;
@@ -5,6 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Closed;
+use super::fault::Watch;
 
 /// How many writes may wait; more wait for a place in the queue.
 const QUEUE: usize = 1_024;
@@ -29,10 +31,26 @@ enum Message {
 
 /// One waiting write, its result type forgotten.
 trait Write: Send {
-    /// Runs it; whether what it did is to be kept.
-    fn apply(&mut self, connection: &Connection) -> bool;
-    /// Tells whoever waits: that it is durable, or that the commit failed.
-    fn settle(self: Box<Self>, commit: Result<(), &rusqlite::Error>);
+    /// Runs it.
+    fn apply(&mut self, connection: &Connection, watch: &Watch) -> Applied;
+    /// Tells whoever waits what became of it.
+    fn settle(self: Box<Self>, commit: Result<(), &Failure>);
+}
+
+/// What is to be done about what a change did.
+enum Applied {
+    Keep,
+    Undo,
+    /// The file can't be relied on any more.
+    Fault,
+}
+
+/// Why a transaction was not committed, as far as anybody knows.
+enum Failure {
+    /// Nothing of it is in the file.
+    Refused(rusqlite::Error),
+    /// The file failed, so it may be in it or not.
+    Fault,
 }
 
 struct Pending<T, E, F> {
@@ -44,24 +62,29 @@ struct Pending<T, E, F> {
 impl<T, E, F> Write for Pending<T, E, F>
 where
     T: Send,
-    E: From<rusqlite::Error> + Send,
+    E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     F: FnOnce(&Connection) -> Result<T, E> + Send,
 {
-    fn apply(&mut self, connection: &Connection) -> bool {
+    fn apply(&mut self, connection: &Connection, watch: &Watch) -> Applied {
         let Some(change) = self.change.take() else {
-            return false;
+            return Applied::Undo;
         };
         let result = change(connection);
-        let keep = result.is_ok();
+        let applied = match &result {
+            Ok(_) => Applied::Keep,
+            Err(error) if watch.is_fault(error) => return Applied::Fault,
+            Err(_) => Applied::Undo,
+        };
         self.result = Some(result);
-        keep
+        applied
     }
 
-    fn settle(self: Box<Self>, commit: Result<(), &rusqlite::Error>) {
+    fn settle(self: Box<Self>, commit: Result<(), &Failure>) {
         let result = match (self.result, commit) {
             // Its own refusal says more than the commit's.
             (Some(Err(error)), _) => Err(error),
-            (_, Err(error)) => Err(E::from(copy(error))),
+            (_, Err(Failure::Refused(error))) => Err(E::from(copy(error))),
+            (_, Err(Failure::Fault)) => Err(E::from(Closed)),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(E::from(rusqlite::Error::InvalidQuery)),
         };
@@ -71,11 +94,11 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> anyhow::Result<Self> {
+    pub(super) fn start(connection: Connection, watch: Watch) -> anyhow::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(&connection, waiting))
+            .spawn(move || run(connection, &watch, waiting))
             .context("can't start the thread that writes")?;
         Ok(Self { queue })
     }
@@ -84,7 +107,7 @@ impl Writer {
     pub(super) async fn write<T, E, F>(&self, change: F, beside: Option<String>) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<rusqlite::Error> + From<Closed> + Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (answer, settled) = oneshot::channel();
@@ -137,7 +160,7 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
+fn run(connection: Connection, watch: &Watch, mut waiting: mpsc::Receiver<Message>) {
     let mut messages = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut messages, GROUP) > 0 {
         let mut group = Vec::with_capacity(messages.len());
@@ -146,17 +169,25 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
             match message {
                 Message::Write(write) => group.push(write),
                 Message::WriteBeside(uri, write) => {
-                    commit(connection, std::mem::take(&mut group));
-                    commit_beside(connection, &uri, write);
+                    commit(&connection, watch, std::mem::take(&mut group));
+                    commit_beside(&connection, watch, &uri, write);
                 }
                 Message::Alone(work) => {
-                    commit(connection, std::mem::take(&mut group));
-                    work(connection);
+                    commit(&connection, watch, std::mem::take(&mut group));
+                    if !watch.has_failed() {
+                        work(&connection);
+                    }
                 }
                 Message::Close(closed) => closing = Some(closed),
             }
         }
-        commit(connection, group);
+        commit(&connection, watch, group);
+        if watch.has_failed() {
+            // Closed by the end of the process, since closing writes. Whoever waits in the queue
+            // learns from its end that the database is closed.
+            std::mem::forget(connection);
+            return;
+        }
         if let Some(closed) = closing {
             waiting.close();
             let _ = closed.send(());
@@ -165,14 +196,21 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Message>) {
     }
 }
 
-fn commit(connection: &Connection, mut group: Vec<Box<dyn Write>>) {
+fn commit(connection: &Connection, watch: &Watch, mut group: Vec<Box<dyn Write>>) {
     if group.is_empty() {
         return;
     }
-    let result = apply_all(connection, &mut group);
-    if result.is_err() && !connection.is_autocommit() {
+    // It may also be a reader that found out.
+    let result = if watch.has_failed() {
+        Err(Failure::Fault)
+    } else {
+        apply_all(connection, watch, &mut group)
+    };
+    if matches!(result, Err(Failure::Refused(_))) && !connection.is_autocommit() {
         // The transaction is lost either way; without this no other one could begin.
-        let _ = connection.execute_batch("ROLLBACK");
+        if let Err(error) = connection.execute_batch("ROLLBACK") {
+            watch.is_fault(&error);
+        }
     }
     for write in group {
         write.settle(result.as_ref().copied());
@@ -180,30 +218,48 @@ fn commit(connection: &Connection, mut group: Vec<Box<dyn Write>>) {
 }
 
 /// Commits a write in a transaction of its own: databases are attached outside of transactions only.
-fn commit_beside(connection: &Connection, uri: &str, write: Box<dyn Write>) {
+fn commit_beside(connection: &Connection, watch: &Watch, uri: &str, write: Box<dyn Write>) {
     if let Err(error) = super::attach(connection, uri) {
-        write.settle(Err(&error));
+        write.settle(Err(&Failure::Refused(error)));
         return;
     }
-    commit(connection, vec![write]);
+    commit(connection, watch, vec![write]);
+    if watch.has_failed() {
+        return;
+    }
     if let Err(error) = super::detach(connection) {
         tracing::error!(%error, "a database stays attached until the process ends");
     }
 }
 
-fn apply_all(connection: &Connection, group: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+fn apply_all(
+    connection: &Connection,
+    watch: &Watch,
+    group: &mut [Box<dyn Write>],
+) -> Result<(), Failure> {
+    let run = |sql: &str| {
+        let done = connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]));
+        done.map(drop).map_err(|error| {
+            if watch.is_fault(&error) {
+                Failure::Fault
+            } else {
+                Failure::Refused(error)
+            }
+        })
+    };
+    run("BEGIN IMMEDIATE")?;
     for write in group {
-        connection.prepare_cached("SAVEPOINT change")?.execute([])?;
-        if !write.apply(connection) {
-            connection
-                .prepare_cached("ROLLBACK TO change")?
-                .execute([])?;
+        run("SAVEPOINT change")?;
+        match write.apply(connection, watch) {
+            Applied::Keep => {}
+            Applied::Undo => run("ROLLBACK TO change")?,
+            Applied::Fault => return Err(Failure::Fault),
         }
-        connection.prepare_cached("RELEASE change")?.execute([])?;
+        run("RELEASE change")?;
     }
-    connection.prepare_cached("COMMIT")?.execute([])?;
-    Ok(())
+    run("COMMIT")
 }
 
 /// The same error for each of those that shared the transaction.

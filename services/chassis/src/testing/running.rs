@@ -74,7 +74,7 @@ impl<S: Service> Running<S> {
         let opened = S::open(config, context.clone()).await?;
         let serving = {
             let context = context.clone();
-            tokio::spawn(async move { listeners.serve(opened, &context).await })
+            tokio::spawn(async move { listeners.serve(async { Ok(opened) }, &context).await })
         };
         Ok(Self {
             url: format!("http://{public}"),

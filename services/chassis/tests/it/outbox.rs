@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use chassis::bus::Bus;
 use chassis::outbox::{self, Relay};
+use chassis::ready::Readiness;
 use chassis::shutdown::Shutdown;
 use chassis::sqlite::{Closed, Database, Profile};
 use chassis::testing::{Folder, NatsServer, eventually};
@@ -19,6 +20,14 @@ enum Error {
     Closed(#[from] Closed),
     #[error("changed my mind")]
     Undone,
+}
+
+async fn open(folder: &Folder) -> Database {
+    let path = folder.path().join("x.db");
+    let (shutdown, ready) = (Shutdown::new(), Readiness::default());
+    Database::open(&path, Profile::Local, SCHEMA, &shutdown, &ready)
+        .await
+        .unwrap()
 }
 
 async fn put(database: &Database, code: &str, value: &str) -> i64 {
@@ -46,9 +55,7 @@ async fn the_last_value_wins_also_when_nats_was_away() {
     nats.stop().await;
 
     let folder = Folder::new();
-    let database = Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA)
-        .await
-        .unwrap();
+    let database = open(&folder).await;
     let shutdown = Shutdown::new();
     let relay = Relay::start(database.clone(), bus.clone(), &shutdown);
     let mut last = 0;
@@ -80,9 +87,7 @@ async fn a_change_that_was_undone_tells_nobody() {
     let bus = bus(&nats).await;
     bus.declare(&LINKS).await.unwrap();
     let folder = Folder::new();
-    let database = Database::open(&folder.path().join("x.db"), Profile::Local, SCHEMA)
-        .await
-        .unwrap();
+    let database = open(&folder).await;
     let relay = Relay::start(database.clone(), bus.clone(), &Shutdown::new());
     let undone = database.write(|tx| {
         outbox::append(tx, &events::subjects::link("undone"), b"x")?;

@@ -82,6 +82,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use chassis::ready::Readiness;
+    use chassis::shutdown::Shutdown;
     use chassis::sqlite::Profile;
     use chassis::testing::Folder;
 
@@ -89,7 +91,9 @@ mod tests {
     use crate::domain::{LinkState, NewLink, RedirectStatus, Target};
 
     async fn store(folder: &Folder) -> Store {
-        Store::open(&folder.path().join("links.db"), Profile::Local)
+        let (shutdown, ready) = (Shutdown::new(), Readiness::default());
+        let path = folder.path().join("links.db");
+        Store::open(&path, Profile::Local, &shutdown, &ready)
             .await
             .unwrap()
     }

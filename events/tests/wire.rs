@@ -115,6 +115,17 @@ fn this_version_writes_what_it_has_released() {
     assert_eq!(closed.encode(), golden("account_closed.v1.0"));
 }
 
+/// A record as a newer version would write it.
+fn with_a_new_field(record: &[u8]) -> Vec<u8> {
+    // A map of up to 15 fields says how many in its first byte.
+    assert_eq!(record[0] & 0xf0, 0x80);
+    let mut bytes = vec![record[0] + 1];
+    bytes.extend(&record[1..]);
+    bytes.extend(rmp_serde::to_vec("a_new_field").expect("text encodes"));
+    bytes.extend(rmp_serde::to_vec(&["of", "any", "kind"]).expect("a list encodes"));
+    bytes
+}
+
 #[test]
 fn a_newer_writer_may_add_fields_at_the_end() {
     #[derive(Serialize)]
@@ -135,6 +146,15 @@ fn a_newer_writer_may_add_fields_at_the_end() {
             user_id: uuid(2),
             at_ms: 5
         }
+    );
+
+    assert_eq!(
+        LinkRecord::decode(&with_a_new_field(&link().encode())).unwrap(),
+        link()
+    );
+    assert_eq!(
+        SpoolReport::decode(&with_a_new_field(&report().encode())).unwrap(),
+        report()
     );
 
     let mut bytes = Vec::new();

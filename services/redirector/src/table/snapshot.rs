@@ -226,6 +226,30 @@ mod tests {
     }
 
     #[test]
+    fn what_every_released_version_left_can_be_read_and_is_what_this_one_writes() {
+        let golden = include_bytes!("../../golden/links.v1.snapshot");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, golden).unwrap();
+        let snapshots = Snapshots::new(folder.path());
+        // One link, since the order of several is the table's.
+        let (loaded, expected) = (LinkTable::new(), table(1));
+        assert_eq!(
+            snapshots.load(&loaded).unwrap().unwrap(),
+            Loaded {
+                place: place(),
+                saved_at_ms: 1_767_225_600_123
+            }
+        );
+        assert_eq!(loaded.len(), 1);
+        assert_eq!(loaded.find("c0"), expected.find("c0"));
+        snapshots
+            .save(&expected, &place(), 1_767_225_600_123)
+            .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), golden);
+    }
+
+    #[test]
     fn no_snapshot_is_no_fault() {
         let folder = tempfile::tempdir().unwrap();
         let loaded = Snapshots::new(folder.path())

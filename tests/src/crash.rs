@@ -36,3 +36,4 @@ pub use options::{Level, Options, Scenario};
 pub use program::main;
 pub use report::Report;
 pub use run::run;
+pub use service::free_address;

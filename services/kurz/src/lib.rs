@@ -8,10 +8,12 @@ mod greeting;
 mod keys;
 mod nats;
 mod private_file;
+mod program;
 pub mod secrets;
 mod settings;
 mod stack;
 pub mod subscribers;
 
 pub use api_document::api_document;
+pub use program::main;
 pub use stack::{COMMANDS, NAME, serve};

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run images test test-crash test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
+.PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -9,6 +9,9 @@ run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
 
 test: ## run every test and print the total
 	.ci/test
+
+test-deploy: ## check what k8s/ deploys, without a cluster; part of `make test`
+	.ci/test -p deploy
 
 test-crash: tools ## kill kurz in every way for some 15 minutes, count what is lost, write docs/reliability.md
 	command -v faketime >/dev/null || .ci/apt-install faketime

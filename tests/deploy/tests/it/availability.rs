@@ -1,0 +1,185 @@
+//! How many of each there are, and which program they run.
+
+use serde_json::Value;
+
+use crate::rendering::{Rendering, Workload, list, selects, text};
+use crate::rule::{expect, of_containers, of_kind, of_workloads, rule};
+
+rule! {
+    who_opens_a_database_is_alone: |kurz| of_workloads(kurz, |pod, faults| {
+        if pod.settings(kurz).contains_key("KURZ_DATABASE") {
+            expect(pod.object["kind"] == "StatefulSet", faults, "two may run for a moment");
+            expect(pod.object["spec"]["replicas"] == 1, faults, "there is not exactly one");
+        }
+    });
+    breaks "production" "StatefulSet" "auth" "/spec/replicas" 2;
+    breaks "production" "StatefulSet" "analytics" "/spec/replicas" null;
+    breaks "production" "StatefulSet" "shortener" "/kind" "Deployment";
+}
+
+rule! {
+    who_is_scaled_is_there_and_says_no_number: |kurz| of_kind(kurz, "HorizontalPodAutoscaler", |scaler, faults| {
+        let target = &scaler["spec"]["scaleTargetRef"];
+        match kurz.find(text(&target["kind"]), text(&target["name"])) {
+            None => faults.push(format!("no {target}")),
+            Some(target) => expect(target["spec"]["replicas"].is_null(), faults, "every apply resets the number"),
+        }
+        let [least, most] = ["minReplicas", "maxReplicas"].map(|bound| scaler["spec"][bound].as_u64());
+        expect(least >= Some(1) && least < most, faults, format!("from {least:?} to {most:?}"));
+    });
+    breaks "production" "HorizontalPodAutoscaler" "redirector" "/spec/scaleTargetRef/kind" "StatefulSet";
+    breaks "production" "HorizontalPodAutoscaler" "redirector" "/spec/maxReplicas" 1;
+    breaks "production" "Deployment" "redirector" "/spec/replicas" 2;
+}
+
+rule! {
+    /// Of everything one pod may be evicted, and not all if there are several.
+    nodes_can_be_drained: |kurz| {
+        let mut faults = of_workloads(kurz, |pod, faults| {
+            let mut budgets = kurz.of_kind("PodDisruptionBudget");
+            let found = budgets.any(|budget| selects(&budget["spec"]["selector"], pod.labels()));
+            expect(found, faults, "no budget");
+        });
+        faults.extend(of_kind(kurz, "PodDisruptionBudget", |budget, faults| {
+            expect(budget["spec"]["maxUnavailable"] == 1, faults, "not one at a time");
+            expect(budget["spec"]["minAvailable"].is_null(), faults, "a number that must stay can be all there are");
+            expect(budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", faults, "a broken pod blocks the node");
+        }));
+        faults
+    };
+    breaks "production" "PodDisruptionBudget" "auth" "/spec/maxUnavailable" 0;
+    breaks "production" "PodDisruptionBudget" "auth" "/spec/maxUnavailable" "50%";
+    breaks "production" "PodDisruptionBudget" "nats" "/spec/minAvailable" 3;
+    breaks "production" "PodDisruptionBudget" "auth" "/spec/selector/matchLabels/app.kubernetes.io~1name" "other";
+}
+
+rule! {
+    replicas_of_streams_are_as_many_as_servers: |kurz| {
+        let servers = kurz.workload("nats").map(|nats| nats.object["spec"]["replicas"].to_string());
+        of_workloads(kurz, |pod, faults| {
+            if pod.settings(kurz).contains_key("KURZ_DATABASE") {
+                let replicas = pod.settings(kurz).get("KURZ_NATS_REPLICAS").map(ToString::to_string);
+                expect(replicas == servers, faults, format!("{replicas:?} of {servers:?}"));
+            }
+        })
+    };
+    breaks "production" "StatefulSet" "nats" "/spec/replicas" 1;
+    breaks "production" "ConfigMap" "databases" "/data/KURZ_NATS_REPLICAS" "1";
+}
+
+rule! {
+    /// A replica that starts beside its like on one node would fall with it.
+    several_spread_over_nodes: |kurz| of_workloads(kurz, |pod, faults| {
+        if pod.object["spec"]["replicas"] != 1 || pod.name() == "nats" {
+            let spread = list(&pod.spec()["topologySpreadConstraints"]);
+            let over_nodes = spread.iter().any(|one| one["topologyKey"] == "kubernetes.io/hostname");
+            expect(over_nodes, faults, "it does not spread");
+        }
+    });
+    breaks "production" "Deployment" "redirector" "/spec/template/spec/topologySpreadConstraints" null;
+}
+
+rule! {
+    images_are_what_was_looked_at: |kurz| of_containers(kurz, |pod, container, faults| {
+        let image = text(&container["image"]);
+        let (path, digest) = image.split_once('@').unwrap_or((image, ""));
+        let tag = path.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+        if kurz.name == "local" {
+            // Loaded by hand; ours are of this version.
+            let version = if pod.name() == "nats" { "2.15.1-alpine" } else { env!("CARGO_PKG_VERSION") };
+            expect(tag == Some(version), faults, format!("{image} is not {version}"));
+        } else {
+            expect(digest.starts_with("sha256:") && digest.len() == 71, faults, format!("{image} has no digest"));
+        }
+        expect(tag != Some("latest"), faults, "it may be any image");
+    });
+    breaks "production" "StatefulSet" "auth" "/spec/template/spec/containers/0/image" "registry.example.com/kurz/auth:0.1.0";
+    breaks "local" "StatefulSet" "auth" "/spec/template/spec/containers/0/image" "kurz/auth:0.0.9";
+    breaks "local" "StatefulSet" "nats" "/spec/template/spec/containers/0/image" "nats:latest";
+    breaks "local" "StatefulSet" "nats" "/spec/template/spec/containers/0/image" "nats";
+}
+
+rule! {
+    /// The spool, and what lies beside it, fits on its volume.
+    the_spool_has_room: |kurz| of_workloads(kurz, |pod, faults| {
+        if let Some(spool) = pod.settings(kurz).get("KURZ_SPOOL_BYTES") {
+            let most = volume_of_the_spool(pod).and_then(bytes);
+            expect(most > bytes(spool), faults, format!("{spool} bytes on {most:?}"));
+        }
+    });
+    breaks "production" "ConfigMap" "redirector" "/data/KURZ_SPOOL_BYTES" "2147483648";
+    breaks "durable-spool" "StatefulSet" "redirector" "/spec/volumeClaimTemplates/0/spec/resources/requests/storage" "1Gi";
+}
+
+fn volume_of_the_spool<'a>(pod: &Workload<'a>) -> Option<&'a str> {
+    let called =
+        |volume: &&Value| volume["name"] == "spool" || volume["metadata"]["name"] == "spool";
+    let claims = list(&pod.object["spec"]["volumeClaimTemplates"]).iter();
+    let volumes = list(&pod.spec()["volumes"]).iter();
+    let volume = volumes.chain(claims).find(called)?;
+    let size = volume.pointer("/emptyDir/sizeLimit");
+    size.or_else(|| volume.pointer("/spec/resources/requests/storage"))?
+        .as_str()
+}
+
+/// The bytes of a quantity: `512Mi`, `17GiB`, `1073741824`.
+fn bytes(quantity: &str) -> Option<u64> {
+    let (number, unit) = quantity.split_at(
+        quantity
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(quantity.len()),
+    );
+    let factor = match unit.trim_end_matches('B') {
+        "" => 0,
+        "Ki" => 10,
+        "Mi" => 20,
+        "Gi" => 30,
+        "Ti" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_shl(factor)
+}
+
+#[test]
+fn quantities_are_bytes() {
+    assert_eq!(bytes("512Mi"), Some(512 << 20));
+    assert_eq!(bytes("17GiB"), Some(17 << 30));
+    assert_eq!(bytes("100"), Some(100));
+    assert_eq!(bytes("10G"), None);
+}
+
+#[test]
+fn everything_that_kubernetes_can_deploy_is_looked_at() {
+    // The choices of production are read from its kustomization: were that written otherwise, there would be none.
+    let names: Vec<_> = crate::rendering::RENDERINGS
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    for name in [
+        "production",
+        "durable-spool",
+        "gateway-api",
+        "ingress-nginx",
+        "nfs/in-tree",
+        "everything",
+        "local",
+    ] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    for rendering in crate::rendering::RENDERINGS.iter() {
+        let of = |rendering: &Rendering| {
+            let mut names: Vec<_> = rendering
+                .workloads()
+                .map(|pod| pod.name().to_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            of(rendering),
+            ["analytics", "auth", "nats", "redirector", "shortener"],
+            "{}",
+            rendering.name
+        );
+    }
+}

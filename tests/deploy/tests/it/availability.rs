@@ -1,8 +1,10 @@
 //! How many of each there are, and which program they run.
 
+use std::fs;
+
 use serde_json::Value;
 
-use crate::rendering::{Rendering, Workload, list, selects, text};
+use crate::rendering::{RENDERINGS, Rendering, Workload, list, repository, selects, text};
 use crate::rule::{expect, of_containers, of_kind, of_workloads, rule};
 
 rule! {
@@ -100,6 +102,26 @@ rule! {
 }
 
 rule! {
+    /// What nats-server may store fits on its volume, and its heap into its memory.
+    nats_knows_how_much_it_has: |kurz| of_workloads(kurz, |pod, faults| {
+        if pod.name() == "nats" {
+            let within = |variable: &str, whole: &Value| {
+                let container = pod.containers().next()?;
+                let variables = list(&container["env"]).iter();
+                let value = { variables }.find(|one| one["name"] == variable)?;
+                Some(bytes(text(&value["value"]))? < bytes(text(whole))?)
+            };
+            let volume = &pod.object["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"];
+            expect(within("MAX_FILE_STORE", volume) == Some(true), faults, "its store outgrows its volume");
+            let memory = &pod.spec()["containers"][0]["resources"]["limits"]["memory"];
+            expect(within("GOMEMLIMIT", memory) == Some(true), faults, "its heap outgrows its memory");
+        }
+    });
+    breaks "production" "StatefulSet" "nats" "/spec/volumeClaimTemplates/0/spec/resources/requests/storage" "10Gi";
+    breaks "production" "StatefulSet" "nats" "/spec/template/spec/containers/0/resources/limits/memory" "512Mi";
+}
+
+rule! {
     /// The spool, and what lies beside it, fits on its volume.
     the_spool_has_room: |kurz| of_workloads(kurz, |pod, faults| {
         if let Some(spool) = pod.settings(kurz).get("KURZ_SPOOL_BYTES") {
@@ -151,10 +173,7 @@ fn quantities_are_bytes() {
 #[test]
 fn everything_that_kubernetes_can_deploy_is_looked_at() {
     // The choices of production are read from its kustomization: were that written otherwise, there would be none.
-    let names: Vec<_> = crate::rendering::RENDERINGS
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
+    let names: Vec<_> = RENDERINGS.iter().map(|one| one.name.as_str()).collect();
     for name in [
         "production",
         "durable-spool",
@@ -166,7 +185,7 @@ fn everything_that_kubernetes_can_deploy_is_looked_at() {
     ] {
         assert!(names.contains(&name), "{names:?}");
     }
-    for rendering in crate::rendering::RENDERINGS.iter() {
+    for rendering in RENDERINGS.iter() {
         let of = |rendering: &Rendering| {
             let mut names: Vec<_> = rendering
                 .workloads()
@@ -180,6 +199,52 @@ fn everything_that_kubernetes_can_deploy_is_looked_at() {
             ["analytics", "auth", "nats", "redirector", "shortener"],
             "{}",
             rendering.name
+        );
+    }
+}
+
+#[test]
+fn every_component_is_deployed_by_somebody() {
+    let components = repository().join("k8s/components");
+    let mut named = String::new();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&components).unwrap() {
+        let folder = entry.unwrap().path();
+        let inner = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        for folder in inner.chain([folder]) {
+            if let Ok(text) = fs::read_to_string(folder.join("kustomization.yaml")) {
+                named += &text;
+                found.push(
+                    folder
+                        .strip_prefix(&components)
+                        .unwrap()
+                        .display()
+                        .to_string(),
+                );
+            }
+        }
+    }
+    for rendering in RENDERINGS.iter() {
+        named += &rendering.kustomization;
+    }
+    let lonely = |component: &&String| {
+        let last = component.rsplit('/').next().unwrap();
+        !named.contains(&format!("/components/{component}"))
+            && !named.contains(&format!("[../{last}]"))
+    };
+    let lonely: Vec<_> = found.iter().filter(lonely).collect();
+    assert!(lonely.is_empty(), "{lonely:?}");
+    // And the other way round.
+    let overlay =
+        fs::read_to_string(repository().join("k8s/overlays/production/kustomization.yaml"))
+            .unwrap();
+    for component in overlay.split("../../components/").skip(1) {
+        let component = component.split_whitespace().next().unwrap();
+        assert!(
+            components.join(component).is_dir(),
+            "{component} is not there"
         );
     }
 }

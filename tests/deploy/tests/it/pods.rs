@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::rendering::{Rendering, Workload, list, text};
+use crate::rendering::{Rendering, Workload, list, text, title};
 use crate::rule::{Faults, expect, of_containers, of_workloads, rule};
 
 /// How long a service lets open requests finish, in seconds (`chassis::http`).
@@ -183,4 +183,13 @@ rule! {
     });
     breaks "production" "StatefulSet" "auth" "/metadata/labels/app.kubernetes.io~1name" null;
     breaks "production" "StatefulSet" "auth" "/spec/template/metadata/labels/app.kubernetes.io~1part-of" "other";
+}
+
+rule! {
+    /// `kubectl get -l app.kubernetes.io/part-of=kurz` finds it all.
+    every_object_is_part_of_kurz: |kurz| {
+        let strangers = kurz.objects.iter().filter(|object| object["metadata"]["labels"]["app.kubernetes.io/part-of"] != "kurz");
+        strangers.map(title).collect()
+    };
+    breaks "production" "Service" "auth" "/metadata/labels/app.kubernetes.io~1part-of" null;
 }

@@ -17,6 +17,8 @@ pub static RENDERINGS: LazyLock<Vec<Rendering>> = LazyLock::new(render_all);
 #[derive(Clone)]
 pub struct Rendering {
     pub name: String,
+    /// What kustomize was given.
+    pub kustomization: String,
     /// As kustomize wrote it.
     pub yaml: String,
     pub objects: Vec<Value>,
@@ -106,7 +108,7 @@ fn render(name: String, kustomization: &str) -> Rendering {
     let kustomization = kustomization
         .replace("../../", &format!("{k8s}/"))
         .replace("- site\n", &format!("- {k8s}/overlays/{overlay}/site\n"));
-    fs::write(place.join("kustomization.yaml"), kustomization).unwrap();
+    fs::write(place.join("kustomization.yaml"), &kustomization).unwrap();
     let mut kustomize = Command::new(tool("kustomize"));
     let output = kustomize.arg("build").arg(&place).output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -118,6 +120,7 @@ fn render(name: String, kustomization: &str) -> Rendering {
     let objects = serde_saphyr::from_multiple(&yaml).unwrap();
     Rendering {
         name,
+        kustomization,
         yaml,
         objects,
     }

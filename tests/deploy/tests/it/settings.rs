@@ -9,7 +9,7 @@ use chassis::testing::Folder;
 
 use crate::program;
 use crate::rendering::{Rendering, repository};
-use crate::rule::{Faults, rule};
+use crate::rule::{Faults, expect, of_workloads, rule};
 
 /// `KURZ_LISTEN` and who reads it, for every variable, from docs/operations.md, which `.ci/docs` holds against the code.
 static VARIABLES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
@@ -47,6 +47,17 @@ fn required(program: &str) -> BTreeSet<String> {
     let faults = complaint.trim().split_once(": ").unwrap().1.split("; ");
     let missing = faults.map(|fault| fault.split_once(" is missing").unwrap().0.to_owned());
     missing.collect()
+}
+
+rule! {
+    every_setting_is_read: |kurz| of_workloads(kurz, |pod, faults| {
+        for variable in pod.settings(kurz).keys() {
+            expect(reads(pod.name(), variable), faults, format!("it does not read {variable}"));
+        }
+    });
+    breaks "production" "ConfigMap" "auth" "/data/KURZ_SPOOL" "/spool";
+    breaks "production" "ConfigMap" "common" "/data/KURZ_LOGS" "info";
+    breaks "production" "ConfigMap" "redirector" "/data/KURZ_VISITOR_SALTS_FILE" "/secrets/visitor-salt";
 }
 
 rule! {

@@ -10,7 +10,7 @@ run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
 test: ## run every test and print the total
 	.ci/test
 
-test-deploy: ## check what k8s/ deploys, without a cluster; part of `make test`
+test-deploy: ## check what k8s/ and compose.yaml deploy, without either; part of `make test`
 	.ci/test -p deploy
 
 test-crash: tools ## kill kurz in every way for some 15 minutes, count what is lost, write docs/reliability.md

@@ -1,4 +1,4 @@
-//! What k8s/ deploys, without a cluster: rendered, held against schemas and rules, and
+//! What k8s/ and compose.yaml deploy, without a cluster: rendered, held against schemas and rules, and
 //! started on this machine as far as that goes.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -9,6 +9,7 @@ mod rule;
 mod availability;
 mod bus;
 mod certificates;
+mod compose;
 mod network;
 mod pods;
 mod references;

@@ -59,7 +59,7 @@ pub fn sees(
 }
 
 /// Sets what is at a place; null removes it, and `-` is the place behind the last item.
-fn set(object: &mut Value, place: &str, value: Value) {
+pub fn set(object: &mut Value, place: &str, value: Value) {
     let (parent, key) = place.rsplit_once('/').unwrap();
     let key = key.replace("~1", "/");
     let parent = object

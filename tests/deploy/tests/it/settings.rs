@@ -23,10 +23,10 @@ static VARIABLES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     rows.collect()
 });
 
-const SERVICES: [&str; 4] = ["auth", "shortener", "redirector", "analytics"];
+pub const SERVICES: [&str; 4] = ["auth", "shortener", "redirector", "analytics"];
 
 /// Whether this program reads the variable, or the file that it names.
-fn reads(program: &str, variable: &str) -> bool {
+pub fn reads(program: &str, variable: &str) -> bool {
     let name = variable.strip_suffix("_FILE").unwrap_or(variable);
     VARIABLES.iter().any(|(known, readers)| {
         let mut readers = readers.split(", ");
@@ -40,7 +40,7 @@ fn reads(program: &str, variable: &str) -> bool {
 }
 
 /// What it does not start without, as it says itself.
-fn required(program: &str) -> BTreeSet<String> {
+pub fn required(program: &str) -> BTreeSet<String> {
     let output = program::command(program).output().unwrap();
     assert_eq!(output.status.code(), Some(78), "{program}");
     let complaint = String::from_utf8(output.stderr).unwrap();
@@ -104,7 +104,7 @@ fn refused(kurz: &Rendering) -> Faults {
 
 /// Whether the program takes these settings. Where it shall listen is somebody already: that is all it complains of,
 /// and the first thing that it does with settings that it takes.
-fn accepts<'a>(
+pub fn accepts<'a>(
     service: &str,
     settings: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), String> {

@@ -212,7 +212,7 @@ async fn run<S: Service>() -> anyhow::Result<()> {
 
     let _telemetry = telemetry::init(S::NAME, &telemetry)?;
     let listeners = Listeners::bind(common.listen, common.admin_listen).await?;
-    let shutdown = Shutdown::on_signal()?;
+    let shutdown = Shutdown::on_signal(common.stop_timeout)?;
     let context = Context {
         bus: Bus::connect(&common.bus, S::NAME, &shutdown).await?,
         shutdown,
@@ -221,9 +221,10 @@ async fn run<S: Service>() -> anyhow::Result<()> {
         public_url: common.public_url,
         trusted_proxies: common.trusted_proxies,
     };
+    let (listen, admin) = listeners.addresses()?;
     let opening = async {
         let opened = S::open(config, context.clone()).await?;
-        tracing::info!(listen = %common.listen, admin = %common.admin_listen, "serving");
+        tracing::info!(%listen, %admin, "serving");
         Ok(opened)
     };
     listeners.serve(opening, &context).await

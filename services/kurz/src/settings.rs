@@ -1,10 +1,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chassis::bus::BusConfig;
 use chassis::client_address::TrustedProxies;
 use chassis::env::Env;
 use chassis::service::Common;
+use chassis::shutdown::Shutdown;
 use chassis::telemetry;
 use url::Url;
 
@@ -23,6 +25,8 @@ pub struct Settings {
     pub bus: BusPlace,
     /// `KURZ_TRUSTED_PROXIES`.
     pub trusted_proxies: TrustedProxies,
+    /// `KURZ_STOP_TIMEOUT`: how long workers may flush at a stop.
+    pub stop_timeout: Duration,
     /// `KURZ_LOG` and its companions.
     pub telemetry: telemetry::Config,
 }
@@ -66,6 +70,7 @@ impl Settings {
             data: env.or("KURZ_DATA", PathBuf::from("./data")),
             bus,
             trusted_proxies: env.or("KURZ_TRUSTED_PROXIES", TrustedProxies::default()),
+            stop_timeout: Shutdown::timeout_from_env(env),
             telemetry: telemetry::Config::from_env(env),
         }
     }

@@ -64,7 +64,7 @@ pub async fn serve() -> anyhow::Result<()> {
         None => Url::parse(&format!("http://{}", reachable(public)))?,
     };
 
-    let shutdown = Shutdown::on_signal()?;
+    let shutdown = Shutdown::on_signal(settings.stop_timeout)?;
     let (nats, bus) = match settings.bus {
         BusPlace::Elsewhere(bus) => (None, bus),
         BusPlace::Child { program, listen } => {

@@ -3,6 +3,7 @@
 mod announcer;
 mod courier;
 mod leftovers;
+mod remainder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +20,11 @@ pub(crate) use announcer::Standings;
 
 use announcer::Publishers;
 use courier::Courier;
+use remainder::Remainder;
 
 /// How long clicks gather under load. A click that comes alone leaves at once; the others wait at
 /// most so long since the last batch left, and share a message.
 const GATHER: Duration = Duration::from_millis(4);
-
-/// How long clicks are still sent when every visitor was answered: well within the time that a
-/// process has to stop.
-const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
 /// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -44,6 +42,11 @@ pub(crate) fn start(
         Durability::Memory | Durability::Spool => GATHER,
     };
     let (standings, publishers) = (Standings::default(), Publishers::new());
+    let remainder = Remainder {
+        lanes: lanes.to_vec(),
+        leftovers: leftovers.iter().map(Leftover::census).collect(),
+        standings: standings.clone(),
+    };
     for lane in lanes.iter().cloned() {
         let (standings, running) = (standings.clone(), publishers.enter());
         let (bus, shutdown) = (context.bus.clone(), context.shutdown.clone());
@@ -51,7 +54,7 @@ pub(crate) fn start(
         context.shutdown.spawn("click publisher", async move {
             tokio::select! {
                 () = publish(&lane, courier, gather, &shutdown) => {}
-                () = flush_limit(&shutdown) => {}
+                () = shutdown.last_call() => {}
             }
             close(&lane, &standings);
             drop(running);
@@ -70,12 +73,14 @@ pub(crate) fn start(
             .spawn("click publisher of earlier spools", async move {
                 tokio::select! {
                     () = leftovers::publish(leftovers, &bus, &meters, &standings) => {}
-                    () = flush_limit(&shutdown) => {}
+                    () = shutdown.last_call() => {}
                 }
                 drop(running);
                 Ok(())
             });
     }
+    let watching = remainder.watch(publishers.clone(), context.shutdown.clone());
+    context.shutdown.spawn("clicks left", watching);
     announcer::start(standings, lanes, publishers, context);
 }
 
@@ -135,33 +140,17 @@ fn prepare(lane: &Arc<Lane>) {
     }
 }
 
-/// Retires the spool, or says what becomes of the clicks that are still in it.
+/// Retires the spool, unless clicks are still in it and will be read again.
 fn close(lane: &Lane, standings: &Standings) {
     lane.report(standings);
     if lane.spool.retire() {
         standings.retire(lane.spool.id());
         return;
     }
-    let clicks = lane.spool.pending();
-    if lane.spool.is_on_disk() {
-        tracing::warn!(
-            clicks,
-            "NATS took not all clicks: the next start publishes them"
-        );
-    } else {
+    if !lane.spool.is_on_disk() {
         standings.retire(lane.spool.id());
-        lane.meters.drop_at_stop(clicks);
-        tracing::error!(
-            clicks,
-            "NATS took not all clicks: they are lost with this process"
-        );
+        lane.meters.drop_at_stop(lane.spool.pending());
     }
-}
-
-/// Returns when enough was tried for those who wait for the process to end.
-async fn flush_limit(shutdown: &Shutdown) {
-    shutdown.drained().await;
-    tokio::time::sleep(FLUSH_LIMIT).await;
 }
 
 /// Waits longer after each failure, and tells of the first in a row.

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use batch::{Batch, Limits};
 pub use folder::{Budget, Folder};
-pub use leftover::{Chapter, Leftover};
+pub use leftover::{Census, Chapter, Leftover};
 
 use format::{Header, MAX_CLICK};
 use segment::{Blank, Segment};

@@ -1,10 +1,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use url::Url;
 
 use crate::bus::BusConfig;
 use crate::client_address::TrustedProxies;
 use crate::env::Env;
+use crate::shutdown::Shutdown;
 
 /// The port of the admin listener when nobody sets it.
 const ADMIN_PORT: u16 = 9090;
@@ -22,6 +24,8 @@ pub struct Common {
     pub bus: BusConfig,
     /// `KURZ_TRUSTED_PROXIES`: whose word about client addresses is believed.
     pub trusted_proxies: TrustedProxies,
+    /// `KURZ_STOP_TIMEOUT`: how long workers may flush at a stop.
+    pub stop_timeout: Duration,
 }
 
 impl Common {
@@ -37,6 +41,7 @@ impl Common {
         let credentials = env.optional("KURZ_NATS_CREDENTIALS");
         let replicas = Self::replicas(env);
         let trusted_proxies = env.or("KURZ_TRUSTED_PROXIES", TrustedProxies::default());
+        let stop_timeout = Shutdown::timeout_from_env(env);
         Some(Self {
             listen,
             admin_listen,
@@ -47,6 +52,7 @@ impl Common {
                 replicas,
             },
             trusted_proxies,
+            stop_timeout,
         })
     }
 

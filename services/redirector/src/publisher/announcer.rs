@@ -25,9 +25,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 const IDLE_ROUNDS: u32 = 12;
 /// How long one report, or one question for an earlier one, may take.
 const LIMIT: Duration = Duration::from_secs(2);
-/// How long the last reports may take, all together: publishing the clicks has the other time that
-/// a process has to stop.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What is known of each spool; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +73,20 @@ impl Standings {
         if let Some(standing) = self.lock().get_mut(&spool) {
             standing.state = SpoolState::Retired;
         }
+    }
+
+    /// Every click of this spool before this one is in the stream.
+    pub(super) fn acknowledged(&self, spool: Uuid) -> u64 {
+        self.lock()
+            .get(&spool)
+            .map_or(0, |standing| standing.acknowledged)
+    }
+
+    /// Whether nothing more of it will be published.
+    pub(super) fn is_retired(&self, spool: Uuid) -> bool {
+        self.lock()
+            .get(&spool)
+            .is_some_and(|standing| standing.state == SpoolState::Retired)
     }
 
     fn snapshot(&self) -> Vec<(Uuid, Standing)> {
@@ -131,7 +142,8 @@ impl Publishers {
         PublisherGuard(self.clone())
     }
 
-    async fn all_done(&self) {
+    /// Waits until none runs.
+    pub(super) async fn all_done(&self) {
         // The sender lives as long as `self`.
         let _ = self
             .running
@@ -180,7 +192,8 @@ async fn run(
         }
     }
     // The lanes have said their last word themselves.
-    let _ = timeout(LAST_WORDS, announcer.round()).await;
+    // A little less than there is, so that the process does not have to leave without this worker.
+    let _ = timeout(shutdown.last_words() * 4 / 5, announcer.round()).await;
     Ok(())
 }
 

@@ -47,9 +47,9 @@ async fn publish_one(
             let Some(chapter) = chapter? else { break };
             tell(&leftover, &chapter, courier.position());
             let (spool, end) = (leftover.spool, chapter.next());
-            standings.set(spool, partition, end, courier.position());
-            clicks += publish_chapter(&chapter, &mut courier, meters).await;
-            standings.set(spool, partition, end, courier.position());
+            let acknowledge = |next| standings.set(spool, partition, end, next);
+            acknowledge(courier.position());
+            clicks += publish_chapter(&chapter, &mut courier, meters, &acknowledge).await;
             leftover.delete_first();
         }
     }
@@ -58,7 +58,12 @@ async fn publish_one(
 }
 
 /// Sends what the stream does not have of one segment; how many clicks those were.
-async fn publish_chapter(chapter: &Chapter, courier: &mut Courier, meters: &Meters) -> u64 {
+async fn publish_chapter(
+    chapter: &Chapter,
+    courier: &mut Courier,
+    meters: &Meters,
+    acknowledge: &(impl Fn(u64) + Sync),
+) -> u64 {
     let mut pauses = Pauses::new();
     let mut clicks = 0;
     loop {
@@ -69,6 +74,7 @@ async fn publish_chapter(chapter: &Chapter, courier: &mut Courier, meters: &Mete
             continue;
         }
         courier.skip_to(chapter.first);
+        acknowledge(courier.position());
         let pending = chapter.next().saturating_sub(courier.position());
         meters.leftover.store(pending, Ordering::Relaxed);
         let Some(batch) = chapter.batch(courier.position(), MAX_BATCH) else {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use uuid::Uuid;
@@ -41,6 +42,14 @@ pub struct Chapter {
     bytes: Vec<u8>,
     /// Where each record begins, and where the last one ends.
     offsets: Vec<usize>,
+}
+
+/// Where the clicks of an older spool are, for counting them while others publish them.
+#[derive(Debug, Clone)]
+pub struct Census {
+    /// Its identity.
+    pub spool: Uuid,
+    segments: Vec<(Header, PathBuf)>,
 }
 
 impl Leftover {
@@ -91,6 +100,22 @@ impl Leftover {
         self.segments.values().next().map(|piece| piece.partition)
     }
 
+    /// Where its clicks are.
+    pub fn census(&self) -> Census {
+        let segments = self.segments.iter().map(|((first, path), piece)| {
+            let own = Header {
+                spool: self.spool,
+                partition: piece.partition,
+                first: *first,
+            };
+            (own, path.clone())
+        });
+        Census {
+            spool: self.spool,
+            segments: segments.collect(),
+        }
+    }
+
     /// Reads the oldest segment; none if there is no more.
     pub fn read(&self) -> io::Result<Option<Chapter>> {
         let Some(((first, path), piece)) = self.segments.first_key_value() else {
@@ -133,6 +158,25 @@ impl Leftover {
             remove(path);
         }
         self.reservations.clear();
+    }
+}
+
+impl Census {
+    /// The numbers of all whole clicks in the files that are still there, each once. Blocks.
+    pub fn count(&self) -> Vec<Range<u64>> {
+        let mut numbers = Vec::with_capacity(self.segments.len());
+        let mut end = 0;
+        for (own, path) in &self.segments {
+            // Published meanwhile, or unreadable: then nobody knows how many there are.
+            let Ok(bytes) = std::fs::read(path) else {
+                continue;
+            };
+            let next = Chapter::check(*own, bytes).next();
+            // A copy made by hand may hold what another one holds.
+            numbers.push(own.first.max(end)..next);
+            end = end.max(next);
+        }
+        numbers
     }
 }
 

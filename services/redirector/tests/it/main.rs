@@ -7,4 +7,5 @@ mod links;
 mod publish;
 mod refusals;
 mod snapshots;
+mod stopping;
 mod support;

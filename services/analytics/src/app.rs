@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chassis::caller::Verifier;
+use chassis::database_file::Schema;
 use chassis::env::Env;
 use chassis::service::{Command, Context, Opened, Service};
-use chassis::sqlite::Database;
 
 use crate::config::Config;
 use crate::feed::Feed;
@@ -22,6 +22,7 @@ pub struct App;
 impl Service for App {
     const NAME: &'static str = "analytics";
     const COMMANDS: &'static [Command] = maintenance::COMMANDS;
+    const DATABASE: Option<Schema> = Some(store::SCHEMA);
     type Config = Config;
 
     fn config(env: &mut Env) -> Option<Config> {
@@ -39,16 +40,12 @@ impl Service for App {
             trusted_proxies,
         } = context;
         let warm = ready.latch("database");
+        let opening = config
+            .database
+            .open(&store::SCHEMA, clock.clone(), &shutdown, &ready);
         let state = AppState {
-            database: Database::open(
-                &config.database,
-                config.profile,
-                store::MIGRATIONS,
-                &shutdown,
-                &ready,
-            )
-            .await?,
-            backups: config.backups,
+            database: opening.await?,
+            backups: config.database.backups,
             applying: Arc::default(),
             upkeep: Arc::default(),
             verifier: Verifier::remote(config.jwks_url, &issuer, clock.clone()),

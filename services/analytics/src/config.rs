@@ -1,12 +1,11 @@
 //! What analytics is told at its start.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chassis::backups::Backups;
+use chassis::database_file::DatabaseFile;
 use chassis::env::Env;
-use chassis::sqlite::Profile;
+use chassis::period::Period;
 use url::Url;
 
 /// How long applied clicks stay in the stream unless told otherwise: as far back as a rebuild with
@@ -16,12 +15,9 @@ const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
 /// The settings of analytics.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `KURZ_DATABASE`: the file `clicks.db`, owned by this process alone.
-    pub database: PathBuf,
-    /// `KURZ_DATABASE_PROFILE`: `local` (default) or `nfs`.
-    pub profile: Profile,
-    /// `KURZ_BACKUPS`: where copies of the database are.
-    pub backups: Backups,
+    /// `KURZ_DATABASE` and its companions: the file `clicks.db`, owned by this process alone, and its
+    /// copies.
+    pub database: DatabaseFile,
     /// `KURZ_JWKS_URL`: where the keys of the access tokens are.
     pub jwks_url: Url,
     /// `KURZ_CLICK_RETENTION`: how long applied clicks stay in the stream (`30d`).
@@ -34,8 +30,7 @@ pub struct Config {
 impl Config {
     /// Reads the settings; faults are noted in `env`.
     pub fn from_env(env: &mut Env) -> Option<Self> {
-        let database: Option<PathBuf> = env.required("KURZ_DATABASE");
-        let profile = env.or("KURZ_DATABASE_PROFILE", Profile::Local);
+        let database = DatabaseFile::from_env(env);
         let jwks_url = env.required("KURZ_JWKS_URL");
         let retention = env.or("KURZ_CLICK_RETENTION", Retention::default());
         let partitions = env.or("KURZ_PARTITIONS", 1);
@@ -43,11 +38,11 @@ impl Config {
             env.fault("KURZ_PARTITIONS", "is 0; at least 1 is needed");
             return None;
         }
-        let database = database?;
+        let mut database = database?;
+        // A rebuild begins with the oldest copy that still joins the stream.
+        database.backups = database.backups.reaching(retention.0);
         Some(Self {
-            backups: Backups::from_env(env, &database),
             database,
-            profile,
             jwks_url: jwks_url?,
             retention,
             partitions,
@@ -69,32 +64,7 @@ impl FromStr for Retention {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "not a duration like 30d, 720h, 90m or 3600s";
-        let unit = text.chars().last().ok_or(SHAPE)?;
-        let seconds_in_unit = match unit {
-            'd' => 24 * 60 * 60,
-            'h' => 60 * 60,
-            'm' => 60,
-            's' => 1,
-            _ => return Err(SHAPE),
-        };
-        let number: u32 = text[..text.len() - 1].parse().map_err(|_| SHAPE)?;
-        Ok(Self(Duration::from_secs(
-            u64::from(number) * seconds_in_unit,
-        )))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_retention_is_a_number_and_a_unit() {
-        assert_eq!("30d".parse(), Ok(Retention::default()));
-        assert_eq!("720h".parse(), Ok(Retention::default()));
-        for text in ["", "d", "30", "-1d", "1.5h", "30 d", "3ü"] {
-            assert!(text.parse::<Retention>().is_err(), "{text}");
-        }
+        let Period(retention) = text.parse()?;
+        Ok(Self(retention))
     }
 }

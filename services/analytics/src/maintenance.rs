@@ -54,7 +54,12 @@ pub const COMMANDS: &[Command] = &[
 /// Their routes.
 pub fn router(state: AppState) -> Router {
     let backups = state.backups.clone();
-    let backups = backups.router(BACKUP, state.database.clone(), state.clock.clone());
+    let backups = backups.router(
+        BACKUP,
+        state.database.clone(),
+        state.clock.clone(),
+        state.shutdown.clone(),
+    );
     Router::new()
         .route("/audit", post(audit))
         .route("/rebuild", post(rebuild))

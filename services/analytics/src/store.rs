@@ -12,6 +12,7 @@ pub mod position;
 pub mod reports;
 pub mod take_over;
 
+use chassis::database_file::Schema;
 use chassis::sqlite::Closed;
 use rusqlite::ErrorCode;
 
@@ -20,6 +21,14 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_feed.sql"),
 ];
+
+/// The database.
+pub const SCHEMA: Schema = Schema {
+    name: "clicks",
+    migrations: MIGRATIONS,
+    after_restore: "what came since the backup is read from the stream and counted, each click \
+                    once; what the stream no longer holds is kept as a gap",
+};
 
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]

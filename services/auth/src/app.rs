@@ -1,21 +1,16 @@
 //! Where the parts meet.
 
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::extract::FromRef;
 use chassis::backups::Backups;
 use chassis::caller::Verifier;
 use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
+use chassis::database_file::Schema;
 use chassis::env::Env;
 use chassis::outbox::Relay;
 use chassis::service::{Command, Context, Opened, Service};
-use chassis::sqlite::Database;
 
 use crate::closings::Closings;
 use crate::config::Config;
@@ -63,6 +58,7 @@ impl Service for App {
         Backups::command(BACKUP),
     ];
 
+    const DATABASE: Option<Schema> = Some(store::SCHEMA);
     type Config = Config;
 
     fn config(env: &mut Env) -> Option<Config> {
@@ -71,15 +67,13 @@ impl Service for App {
 
     async fn open(config: Config, context: Context) -> anyhow::Result<Opened> {
         describe_metrics();
-        keep_private(&config.database)?;
-        let database = Database::open(
-            &config.database,
-            config.profile,
-            store::MIGRATIONS,
+        let opening = config.database.open(
+            &store::SCHEMA,
+            context.clock.clone(),
             &context.shutdown,
             &context.ready,
-        )
-        .await?;
+        );
+        let database = opening.await?;
         let store = Store::new(database.clone());
         let issuer = context.issuer();
         let verifier = Verifier::local(&issuer, context.clock.clone());
@@ -96,9 +90,12 @@ impl Service for App {
         {
             verifier.refuse_subject(user_id);
         }
-        let backups = config
-            .backups
-            .router(BACKUP, database.clone(), context.clock.clone());
+        let backups = config.database.backups.router(
+            BACKUP,
+            database.clone(),
+            context.clock.clone(),
+            context.shutdown.clone(),
+        );
         let relay = Relay::start(database, context.bus.clone(), &context.shutdown);
         start_workers(&context, &store, &keys, &verifier);
         let state = AppState {
@@ -131,27 +128,6 @@ fn start_workers(context: &Context, store: &Store, keys: &KeyRing, verifier: &Ve
         sweeper.await;
         Ok(())
     });
-}
-
-/// Makes the file, if it is not there, so that nobody else on this machine can read the signing
-/// keys in it. SQLite gives its journals the same rights.
-fn keep_private(database: &Path) -> anyhow::Result<()> {
-    if let Some(folder) = database.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("can't make the folder {}", folder.display()))?;
-    }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(database)
-    {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            Err(error).with_context(|| format!("can't make the database {}", database.display()))
-        }
-    }
 }
 
 fn describe_metrics() {

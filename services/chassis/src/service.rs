@@ -17,6 +17,7 @@ use url::Url;
 use crate::bus::Bus;
 use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
+use crate::database_file::{self, DatabaseFile, Schema};
 use crate::env::Env;
 use crate::ready::Readiness;
 use crate::shutdown::Shutdown;
@@ -36,6 +37,8 @@ pub trait Service {
     const NAME: &'static str;
     /// Its maintenance commands.
     const COMMANDS: &'static [Command] = &[];
+    /// Its database, if it has one.
+    const DATABASE: Option<Schema> = None;
     /// What it reads from the environment beyond what all services share.
     type Config: Send + 'static;
 
@@ -163,8 +166,31 @@ impl Listeners {
 
 /// The whole program of a service: `main` returns what this returns.
 pub async fn main<S: Service>() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut others: &[(&str, &str)] = &[];
+    if let Some(schema) = &S::DATABASE {
+        if let ["restore", options @ ..] = &arguments[..]
+            && let Some(code) = restore(Env::from_process(S::NAME), schema, options)
+        {
+            return code;
+        }
+        others = &[("restore [<backup> | --list]", database_file::RESTORE)];
+    }
     // On the heap: all that opening takes would else lie on the stack of the main thread.
-    program(S::NAME, S::COMMANDS, &[], Box::pin(run::<S>())).await
+    program(S::NAME, S::COMMANDS, others, Box::pin(run::<S>())).await
+}
+
+/// The command `restore` on the database that `env` names, which needs nothing else; none if the
+/// options make no sense.
+pub fn restore(mut env: Env, schema: &Schema, options: &[&str]) -> Option<ExitCode> {
+    let file = DatabaseFile::from_env(&mut env);
+    let file = match env.finish(file) {
+        Ok(file) => file,
+        Err(faults) => return Some(exit_code(Err(faults.into()))),
+    };
+    let now = Clock::system().now();
+    database_file::restore(&file, schema, options, now, &mut std::io::stdout()).map(exit_code)
 }
 
 /// A program called `name` that serves, or, when its arguments name one of `commands`, asks the

@@ -24,6 +24,7 @@ use rusqlite::Connection;
 use crate::ready::Readiness;
 use crate::shutdown::Shutdown;
 
+pub(crate) use backup::open_untouched;
 pub use fault::Fault;
 use fault::Watch;
 pub use profile::Profile;

@@ -9,6 +9,7 @@ mod keys;
 mod nats;
 mod private_file;
 mod program;
+mod restore;
 pub mod secrets;
 mod settings;
 mod stack;

@@ -2,11 +2,14 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use chassis::database_file::RESTORE;
+
 use crate::subscribers::{self, USUAL_NAME};
 
 /// What needs no running process.
 const OTHERS: &[(&str, &str)] = &[
     ("openapi", "print the description of the API"),
+    ("restore auth|links|clicks [<backup> | --list]", RESTORE),
     (
         "secrets <folder>",
         "make the keys and rights of services that run each for itself",
@@ -39,6 +42,11 @@ pub async fn main() -> ExitCode {
             })
         }
         _ => {
+            if let ["restore", database, options @ ..] = &arguments[..]
+                && let Some(code) = crate::restore::restore(database, options)
+            {
+                return code;
+            }
             // On the heap: the future holds four services.
             let serve = Box::pin(crate::serve());
             chassis::service::program(crate::NAME, &crate::COMMANDS.concat(), OTHERS, serve).await

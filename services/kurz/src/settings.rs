@@ -46,6 +46,11 @@ pub enum BusPlace {
 }
 
 impl Settings {
+    /// `KURZ_DATA` alone, for commands.
+    pub fn data(env: &mut Env) -> PathBuf {
+        env.or("KURZ_DATA", PathBuf::from("./data"))
+    }
+
     /// Reads them; faults are noted in `env`.
     pub fn from_env(env: &mut Env) -> Self {
         let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -67,7 +72,7 @@ impl Settings {
             listen: env.or("KURZ_LISTEN", local(8080)),
             admin_listen: Common::admin_listen(env),
             public_url,
-            data: env.or("KURZ_DATA", PathBuf::from("./data")),
+            data: Self::data(env),
             bus,
             trusted_proxies: env.or("KURZ_TRUSTED_PROXIES", TrustedProxies::default()),
             stop_timeout: Shutdown::timeout_from_env(env),

@@ -133,14 +133,13 @@ async fn open(configs: Configs, context: &Context) -> anyhow::Result<Opened> {
 /// The configurations of the services, from the same environment with their own places in the
 /// data folder.
 fn configs(env: &mut Env, data: &Path) -> Option<Configs> {
-    let place = |name: &str| data.join(name).to_string_lossy().into_owned();
     let own_salt = env.secret("KURZ_VISITOR_SALT").is_some();
     let part = |database: &str| {
         let mut part = env.derive([
-            ("KURZ_DATABASE", place(database)),
+            ("KURZ_DATABASE", place(data, database)),
             // Known once the listener is bound, and set then.
             ("KURZ_JWKS_URL", "http://localhost/".to_owned()),
-            ("KURZ_SPOOL", place("spool")),
+            ("KURZ_SPOOL", place(data, "spool")),
         ]);
         if !own_salt {
             part = part.derive([("KURZ_VISITOR_SALT", TO_BE_MADE.to_owned())]);
@@ -167,6 +166,11 @@ fn configs(env: &mut Env, data: &Path) -> Option<Configs> {
         analytics: analytics?,
         redirector: redirector?,
     })
+}
+
+/// A file or folder in the data folder.
+pub(crate) fn place(data: &Path, name: &str) -> String {
+    data.join(name).to_string_lossy().into_owned()
 }
 
 /// A listener on every address is reached on loopback.

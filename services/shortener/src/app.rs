@@ -10,6 +10,7 @@ use chassis::backups::Backups;
 use chassis::bus::Bus;
 use chassis::caller::Verifier;
 use chassis::clock::Clock;
+use chassis::database_file::Schema;
 use chassis::env::Env;
 use chassis::outbox::Relay;
 use chassis::problem::Problem;
@@ -22,7 +23,7 @@ use crate::domain::{Code, PublicUrl};
 use crate::link_table::LinkTable;
 use crate::measures;
 use crate::routes;
-use crate::store::{OutboxRow, Store};
+use crate::store::{self, OutboxRow, Store};
 
 /// How long an answer waits at most until redirectors can know of the change: longer than a
 /// healthy NATS takes by far, shorter than a person minds.
@@ -49,6 +50,7 @@ impl Service for App {
         },
         Backups::command(BACKUP),
     ];
+    const DATABASE: Option<Schema> = Some(store::SCHEMA);
     type Config = Config;
 
     fn config(env: &mut Env) -> Option<Config> {
@@ -65,8 +67,10 @@ impl Service for App {
             ..
         } = context;
         let public_url = PublicUrl::new(&public_url);
-        let store =
-            Store::open(&config.database, config.database_profile, &shutdown, &ready).await?;
+        let opening = config
+            .database
+            .open(&store::SCHEMA, clock.clone(), &shutdown, &ready);
+        let store = Store::new(opening.await?);
         measures::begin(store.count().await?);
 
         let verifier = Verifier::remote(config.jwks_url, public_url.base(), clock.clone());
@@ -90,9 +94,12 @@ impl Service for App {
         };
         shutdown.spawn("closed accounts", closures.follow(shutdown.clone()));
 
-        let backups = config
-            .backups
-            .router(BACKUP, store.database().clone(), clock.clone());
+        let backups = config.database.backups.router(
+            BACKUP,
+            store.database().clone(),
+            clock.clone(),
+            shutdown,
+        );
         let state = AppState {
             store,
             clock,

@@ -8,22 +8,24 @@ mod links;
 mod page;
 mod row;
 
-use std::path::Path;
-
+use chassis::database_file::Schema;
 use chassis::outbox;
-use chassis::ready::Readiness;
-use chassis::shutdown::Shutdown;
-use chassis::sqlite::{Database, Profile};
+use chassis::sqlite::Database;
 
 pub use compare::Difference;
 pub use page::{Page, Search};
 pub use row::record;
 
-/// The schema, in order.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_init.sql"),
-    outbox::MIGRATION,
-];
+/// The database.
+pub const SCHEMA: Schema = Schema {
+    name: "links",
+    migrations: &[
+        include_str!("../migrations/0001_init.sql"),
+        outbox::MIGRATION,
+    ],
+    after_restore: "the link table is made equal to this database; links that were made since the \
+                    backup are gone from it, too",
+};
 
 /// How many links one transaction changes at most: small enough that other writers hardly wait,
 /// large enough that a million links are gone in a minute.
@@ -39,16 +41,9 @@ pub struct Store {
 pub type OutboxRow = i64;
 
 impl Store {
-    /// Opens the file, makes it if it is missing, and brings its schema up to date.
-    pub async fn open(
-        path: &Path,
-        profile: Profile,
-        shutdown: &Shutdown,
-        ready: &Readiness,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
-            database: Database::open(path, profile, MIGRATIONS, shutdown, ready).await?,
-        })
+    /// On an open database.
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 
     /// The database, for the relay.

@@ -44,11 +44,11 @@ impl Base {
             return Ok(Self::Nothing);
         }
         let mut reasons = Vec::new();
-        let mut paths = state.backups.list()?;
+        let mut copies = state.backups.list()?;
         if !newest {
-            paths.reverse();
+            copies.reverse();
         }
-        for path in paths {
+        for path in copies.into_iter().map(|copy| copy.path) {
             let copy = path.clone();
             let position = tokio::task::spawn_blocking(move || position_of(&copy)).await?;
             let reason = match position {

@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use analytics::{App, Config, Retention};
-use chassis::backups::Backups;
 use chassis::clock::Clock;
+use chassis::database_file::DatabaseFile;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, NatsServer, Running};
 
@@ -42,9 +42,7 @@ impl Bench {
     pub fn config(&self) -> Config {
         let database = self.folder.path().join("clicks.db");
         Config {
-            backups: Backups::beside(&database),
-            database,
-            profile: Profile::Local,
+            database: DatabaseFile::new(database, Profile::Local),
             jwks_url: "http://127.0.0.1:1/jwks.json".parse().unwrap(),
             retention: Retention::default(),
             partitions: 1,

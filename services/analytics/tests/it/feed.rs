@@ -299,7 +299,7 @@ async fn closing_an_account_takes_its_feed_away_and_nobody_elses() {
     analytics.stop().await;
 
     // Stopped between the two: the erasure is done again, and nothing else changes.
-    let database = rusqlite::Connection::open(feeds.bench.config().database).unwrap();
+    let database = rusqlite::Connection::open(feeds.bench.config().database.path).unwrap();
     database
         .execute("UPDATE closed_account SET erased = 0", [])
         .unwrap();

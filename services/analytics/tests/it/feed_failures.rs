@@ -233,7 +233,7 @@ async fn a_rebuild_from_nothing_publishes_nothing_again() {
     let analytics = feeds.start().await;
     feeds.switch(&analytics, &feeder, true).await;
     analytics.stop().await;
-    let database = rusqlite::Connection::open(feeds.bench.config().database).unwrap();
+    let database = rusqlite::Connection::open(feeds.bench.config().database.path).unwrap();
     database
         .execute_batch("DELETE FROM position; DELETE FROM spool; DELETE FROM link;")
         .unwrap();

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 
 use analytics::{App, Config, Retention};
-use chassis::backups::Backups;
 use chassis::clock::Clock;
+use chassis::database_file::DatabaseFile;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, Issuer, NatsServer, Running, eventually};
 use events::{Click, ClickBatch, Hints, streams, subjects};
@@ -47,9 +47,7 @@ impl TestApp {
         let issuer = Issuer::start_at(clock.clone()).await;
         let database = folder.path().join("clicks.db");
         let config = Config {
-            backups: Backups::beside(&database),
-            database,
-            profile: Profile::Local,
+            database: DatabaseFile::new(database, Profile::Local),
             jwks_url: issuer.jwks_url(),
             retention: Retention::default(),
             partitions: 1,

@@ -8,5 +8,6 @@ mod description;
 mod hostile;
 mod keys;
 mod limits;
+mod restore;
 mod sessions;
 mod support;

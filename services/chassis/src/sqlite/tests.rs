@@ -1,3 +1,5 @@
+use std::future::pending;
+
 use super::*;
 
 const SCHEMA: &[&str] = &["CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT"];
@@ -122,10 +124,15 @@ async fn a_backup_is_whole_and_is_made_while_others_write() {
         let database = database(&folder, profile).await;
         add(&database, "apple").await.unwrap();
         let to = folder.path().join("backups/one.db");
-        let (copied, added) = tokio::join!(database.back_up(&to), add(&database, "pear"));
+        let (copied, added) =
+            tokio::join!(database.back_up(&to, pending()), add(&database, "pear"));
         copied.unwrap();
         added.unwrap();
-        let again = database.back_up(&to).await.unwrap_err().to_string();
+        let again = database
+            .back_up(&to, pending())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(again.contains("is there already"), "{again}");
         database.close().await;
 

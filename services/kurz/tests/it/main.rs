@@ -7,6 +7,7 @@ mod bus;
 mod data;
 mod endings;
 mod process;
+mod restore;
 mod secrets;
 mod starting;
 mod subscribers;

@@ -84,18 +84,19 @@ impl Store {
 mod tests {
     use chassis::ready::Readiness;
     use chassis::shutdown::Shutdown;
-    use chassis::sqlite::Profile;
+    use chassis::sqlite::{Database, Profile};
     use chassis::testing::Folder;
 
     use super::*;
     use crate::domain::{LinkState, NewLink, RedirectStatus, Target};
+    use crate::store::SCHEMA;
 
     async fn store(folder: &Folder) -> Store {
         let (shutdown, ready) = (Shutdown::new(), Readiness::default());
         let path = folder.path().join("links.db");
-        Store::open(&path, Profile::Local, &shutdown, &ready)
-            .await
-            .unwrap()
+        let migrations = SCHEMA.migrations;
+        let database = Database::open(&path, Profile::Local, migrations, &shutdown, &ready).await;
+        Store::new(database.unwrap())
     }
 
     fn code(text: &str) -> Code {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chassis::backups::Backups;
 use chassis::bus::Start;
 use chassis::clock::Clock;
+use chassis::database_file::DatabaseFile;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, Issuer, NatsServer, Running, eventually};
 use events::LinkRecord;
@@ -65,9 +65,7 @@ impl TestApp {
     pub async fn run(&mut self) {
         let database = self.folder.path().join("links.db");
         let config = Config {
-            backups: Backups::beside(&database),
-            database,
-            database_profile: Profile::Local,
+            database: DatabaseFile::new(database, Profile::Local),
             jwks_url: self.issuer.jwks_url(),
         };
         self.running = Some(Running::start(config, &self.nats, self.clock.clone()).await);

@@ -136,15 +136,8 @@ impl Backups {
     ) -> anyhow::Result<Copy> {
         let name = format!("{}-{}.db", self.stem(), now.strftime(TIME));
         let path = self.folder.join(name);
-        let made = database.back_up(&path, shutdown.cancelled()).await;
-        if made.is_err() {
-            if !shutdown.is_cancelled() {
-                self.failures().increment(1);
-            }
-        } else {
-            self.note(now);
-        }
-        made?;
+        database.back_up(&path, shutdown.cancelled()).await?;
+        self.note(now);
         Ok(Copy { path, made: now })
     }
 
@@ -186,7 +179,7 @@ impl Backups {
         let name = path.file_name()?.to_str()?;
         let rest = name.strip_prefix(self.stem())?.strip_prefix('-')?;
         let time = DateTime::strptime(TIME, rest.strip_suffix(ending)?).ok()?;
-        Some(TimeZone::UTC.to_timestamp(time).ok()?)
+        TimeZone::UTC.to_timestamp(time).ok()
     }
 
     /// The name of the database's file, without its ending.
@@ -216,6 +209,7 @@ async fn answer(
     match backups.make(&database, clock.now(), &shutdown).await {
         Ok(copy) => Ok(format!("{}\n", copy.path.display())),
         Err(error) => {
+            backups.failures().increment(1);
             tracing::error!(error = format!("{error:#}"), "no backup");
             Err(Problem::unavailable(format!("no backup: {error:#}")))
         }

@@ -186,7 +186,7 @@ impl DatabaseFile {
     }
 }
 
-/// Whether there is a database: a file of no bytes is one that was never written.
+/// Whether there is a database, or a journal: a file of no bytes holds none.
 fn is_there(path: &Path) -> std::io::Result<bool> {
     match std::fs::metadata(path) {
         Ok(file) => Ok(file.len() > 0),

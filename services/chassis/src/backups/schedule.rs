@@ -1,9 +1,7 @@
 //! Copies that are made by themselves, and how many of them stay.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Backups, Copy};
@@ -79,6 +77,7 @@ pub(crate) async fn run(backups: Backups, database: Database, clock: Clock, shut
             }
             Err(_) if shutdown.is_cancelled() => {}
             Err(error) => {
+                backups.failures().increment(1);
                 if !std::mem::replace(&mut failing, true) {
                     let error = format!("{error:#}");
                     tracing::error!(error, "no backup: trying again until there is one");
@@ -136,22 +135,16 @@ async fn round(
     }
     let copy = backups.make(database, now, shutdown).await?;
     tracing::info!(path = %copy.path.display(), "backup made");
-    let mut copies = copies;
-    copies.insert(0, copy);
+    let copies = [vec![copy], copies].concat();
     for old in schedule.too_many(&copies, backups.reach, now) {
-        delete(&old.path)?;
-        tracing::info!(path = %old.path.display(), "old backup deleted");
+        let path = old.path.display();
+        // The next copy tries again.
+        match std::fs::remove_file(&old.path) {
+            Ok(()) => tracing::info!(%path, "old backup deleted"),
+            Err(error) => tracing::warn!(%path, %error, "an old backup can't be deleted"),
+        }
     }
     Ok(schedule.interval)
-}
-
-fn delete(copy: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_file(copy) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't delete the backup {}", copy.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Schedule {

@@ -12,14 +12,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{DatabaseFile, Schema, lock, with_ending};
+use super::{DatabaseFile, Schema, is_there, lock, with_ending};
 use crate::backups::TIME;
 use crate::sqlite;
 
@@ -145,10 +145,15 @@ impl Restore<'_> {
     /// Copies the backup to the draft, onto the disk, and checks what came there.
     fn take(&self, backup: &Path, draft: &Path) -> anyhow::Result<()> {
         ensure!(backup.is_file(), "there is no such file");
+        // To open it would let go of the lock.
+        ensure!(
+            !is_same(backup, &self.file.path)?,
+            "it is the database itself"
+        );
         for journal in JOURNALS {
             let journal = with_ending(backup, journal);
             ensure!(
-                !journal.exists(),
+                !is_there(&journal)?,
                 "{} lies beside it: it is a database in use or after a crash, not a copy that \
                  `backup` made",
                 journal.display()
@@ -256,6 +261,15 @@ fn size(path: &Path) -> anyhow::Result<u64> {
     Ok(file
         .with_context(|| format!("can't look at {}", path.display()))?
         .len())
+}
+
+/// Whether both names are of one file.
+fn is_same(one: &Path, other: &Path) -> std::io::Result<bool> {
+    if !other.exists() {
+        return Ok(false);
+    }
+    let identity = |path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    Ok(identity(one)? == identity(other)?)
 }
 
 /// Makes the names in a file's folder durable.

@@ -298,13 +298,18 @@ async fn a_database_in_use_is_no_backup() {
     let refused = orchard.restore(&[named]).unwrap_err();
     assert!(refused.contains("lies beside it"), "{refused}");
     open.close().await;
+    orchard.grow("fig").await;
+    let own = orchard.file.path.to_str().unwrap();
+    let refused = orchard.restore(&[own]).unwrap_err();
+    assert!(refused.contains("the database itself"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_restore_that_was_killed_is_seen_and_completed() {
+    /// What a kill leaves: what was moved, whether there is a draft, and whether a start goes well.
+    type State<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, bool);
     let aside = "fruit.db.broken-20261124T110000Z";
-    // What a kill leaves, each with what an innocent start makes of it.
-    let states: [(&str, &[(&str, &str)], bool, bool); 4] = [
+    let states: [State<'_>; 4] = [
         ("half of the copy", &[], true, true),
         (
             "the database set aside",

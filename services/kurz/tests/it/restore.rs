@@ -42,7 +42,7 @@ fn lose(folder: &Path, database: &str) {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if name.starts_with(database) && !name.ends_with(".lock") {
+        if name.starts_with(database) {
             std::fs::remove_file(path).unwrap();
         }
     }

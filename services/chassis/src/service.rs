@@ -155,10 +155,11 @@ impl Listeners {
         shutdown.declare_drained();
         let finished = shutdown.finish().await;
         admin.abort();
-        served?;
+        // It says more than what came of it.
         if let Some(reason) = shutdown.take_reason() {
             return Err(reason);
         }
+        served?;
         anyhow::ensure!(finished, "not every worker ended well");
         Ok(())
     }

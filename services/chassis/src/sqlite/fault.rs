@@ -156,7 +156,7 @@ impl Watch {
             return false;
         };
         if self.fault.set(fault.clone()).is_ok() {
-            tracing::error!(error = %fault, "a database failed: stopping");
+            tracing::error!(error = %fault, "a database failed, and is closed");
             self.shutdown.fail(fault);
         }
         true

@@ -33,6 +33,14 @@ pub enum Refusals {
             "detail": "something went wrong on our side"
         }))]
     Internal(#[to_schema] Problem),
+    /// The service is stopping: whether a change was made has to be looked up.
+    #[response(status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds to wait")),
+        example = json!({
+            "type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "detail": "the service is stopping"
+        }))]
+    Unavailable(#[to_schema] Problem),
     /// The answer took too long.
     #[response(status = 504, content_type = "application/problem+json",
         example = json!({

@@ -407,6 +407,25 @@ fn who_is_waited_for_says_when_it_is_ready() {
     assert!(recipe.lines().any(|line| line.starts_with("HEALTHCHECK")));
 }
 
+/// cargo reads the manifest of every member, and the recipe sees only what is named.
+#[test]
+fn the_recipe_of_the_images_sees_every_manifest() {
+    let root = repository();
+    let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = workspace.lines().find(|line| line.starts_with("members"));
+    let seen = fs::read_to_string(root.join("docker/Dockerfile.dockerignore")).unwrap();
+    let members: Vec<&str> = members.unwrap().split('"').skip(1).step_by(2).collect();
+    assert!(members.len() > 8, "{members:?}");
+    for member in members {
+        let folder = member.split('/').next().unwrap();
+        let named = [format!("!{folder}"), format!("!{member}/Cargo.toml")];
+        let sees = seen
+            .lines()
+            .any(|line| named.iter().any(|name| name == line));
+        assert!(sees, "docker/Dockerfile.dockerignore leaves {member} out");
+    }
+}
+
 /// Replaces `${NAME:-default}` and `${NAME:+value}` as Compose does when no variable is set.
 fn interpolate(value: &mut Value) {
     match value {

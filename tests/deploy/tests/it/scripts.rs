@@ -25,17 +25,22 @@ const OWNER: &str = "0199a5a0-0000-7000-8000-000000000001";
 #[test]
 fn scripts_are_free_of_the_usual_mistakes() {
     let mut scripts = Vec::new();
-    for folder in [".ci", "k8s", "docker", "tests/deploy/tests/it"] {
-        // docker/ may not be there.
-        for entry in fs::read_dir(repository().join(folder))
-            .into_iter()
-            .flatten()
-        {
+    for folder in [
+        ".ci",
+        "docker",
+        "k8s",
+        "k8s/setup",
+        "tests/deploy/tests/it",
+        "tests/setup",
+    ] {
+        for entry in fs::read_dir(repository().join(folder)).unwrap() {
             let path = entry.unwrap().path();
+            // Those that are sourced have no first line of their own.
+            let is_sourced = path.extension().is_some_and(|ending| ending == "sh");
             let is_script = fs::read(&path).is_ok_and(|text| {
                 text.starts_with(b"#!/usr/bin/env bash") || text.starts_with(b"#!/bin/sh")
             });
-            if is_script {
+            if is_script || is_sourced {
                 scripts.push(path);
             }
         }
@@ -50,6 +55,27 @@ fn scripts_are_free_of_the_usual_mistakes() {
         "{}",
         String::from_utf8_lossy(&run.stdout)
     );
+}
+
+/// Each says of every case whether it went well, and fails if one did not.
+#[test]
+fn setup_makes_a_host_of_stand_ins_a_node() {
+    passes("tests/setup/check.py");
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_not_before() {
+    passes("tests/monitoring/check");
+}
+
+fn passes(checks: &str) {
+    let run = Command::new("python3")
+        .arg(repository().join(checks))
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}");
 }
 
 /// A cluster that is a folder, and the programs that scripts call.

@@ -142,10 +142,14 @@ impl Open {
         self.shutdown.declare_drained();
         self.database.close().await;
         assert!(self.shutdown.finish().await);
-        // Its last connection takes the journal with it, some time later.
-        let journal = with_ending(self.database.path(), "-wal");
+        // Its last connections are closed some time later.
+        let path = self.database.path().to_owned();
         drop(self.database);
-        crate::testing::eventually(|| async { (!journal.exists()).then_some(()) }).await;
+        let is_open = || {
+            let mut files = fs::read_dir("/proc/self/fd").unwrap().flatten();
+            files.any(|file| fs::read_link(file.path()).is_ok_and(|file| file == path))
+        };
+        crate::testing::eventually(|| async { (!is_open()).then_some(()) }).await;
     }
 }
 
@@ -165,7 +169,9 @@ async fn the_newest_backup_comes_back_and_the_old_files_stay() {
         assert!(said.contains("at the next start: it is sorted"), "{said}");
         let aside = "fruit.db.broken-20261124T120200Z";
         let journal = format!("{aside}-journal");
-        assert_eq!(orchard.files(), ["fruit.db", aside, &journal]);
+        for name in ["fruit.db", aside, &journal] {
+            assert!(orchard.files().iter().any(|file| file == name), "{name}");
+        }
         assert!(said.contains(aside) && said.contains(&journal), "{said}");
         assert_eq!(orchard.fruit().await, ["fig", "pear"]);
     }
@@ -277,7 +283,8 @@ async fn bad_copies_are_listed_as_such_and_passed_over() {
         refused.contains("not a database of this service"),
         "{refused}"
     );
-    assert_eq!(orchard.files(), ["fruit.db"], "nothing was touched");
+    let touched = |name: &String| name.contains("broken") || name.contains("restore");
+    assert!(!orchard.files().iter().any(touched));
     let said = orchard.restore(&[]).unwrap();
     assert_eq!(said.matches("passed over: ").count(), 5, "{said}");
     assert!(said.contains(older.to_str().unwrap()), "{said}");
@@ -373,7 +380,10 @@ async fn a_restore_that_was_killed_is_seen_and_completed() {
         // Whatever was there can be opened still, with what only its journal held.
         let left = orchard.files();
         let broken = left.iter().find(|name| {
-            (name.contains("broken") || *name == "elsewhere") && !name.ends_with("-wal")
+            (name.contains("broken") || *name == "elsewhere")
+                && !restore::JOURNALS
+                    .iter()
+                    .any(|ending| name.ends_with(ending))
         });
         let broken = orchard.path(broken.unwrap());
         if state != "a copy of nothing" {

@@ -46,12 +46,12 @@ async fn a_damaged_file_is_refused_at_the_start() {
         let bench = filled(service, "local").await;
         let whole = overwrite(&bench.database, 2 * PAGE, usize::MAX);
         let mut program = bench.spawn();
-        fails_with(&mut program, &bench.database, &["restore a backup"]).await;
+        fails_with(&mut program, &bench.database, &["`restore`"]).await;
 
         fs::write(&bench.database, &whole).unwrap();
         overwrite(&bench.database, 0, 100);
         let mut program = bench.spawn();
-        let words = ["is not a database", "restore a backup"];
+        let words = ["is not a database", "`restore`"];
         fails_with(&mut program, &bench.database, &words).await;
 
         fs::write(&bench.database, &whole).unwrap();
@@ -80,7 +80,7 @@ async fn a_file_that_is_damaged_while_it_is_in_use_ends_the_process() {
                     "{service:?} {profile}: {log}"
                 );
             }
-            let words = ["malformed", "restore a backup"];
+            let words = ["malformed", "`restore`"];
             fails_with(&mut program, &bench.database, &words).await;
         }
     }

@@ -38,7 +38,7 @@ impl Kind {
             Self::Device => {
                 "Look at its disk or mount and start again: every change that was confirmed is in it"
             }
-            Self::Damage => "Set it aside with its journals and restore a backup",
+            Self::Damage => "Put a backup in its place with the command `restore`",
         }
     }
 }
@@ -213,7 +213,7 @@ mod tests {
             let fault = Fault::after(Path::new("/data/x.db"), &error, &none).unwrap();
             assert_eq!(fault.kind, Kind::Damage);
             let text = fault.to_string();
-            assert!(text.contains("/data/x.db") && text.contains("restore a backup"));
+            assert!(text.contains("/data/x.db") && text.contains("`restore`"));
         }
     }
 }

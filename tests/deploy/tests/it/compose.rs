@@ -419,10 +419,13 @@ fn the_recipe_of_the_images_sees_every_manifest() {
     for member in members {
         let folder = member.split('/').next().unwrap();
         let named = [format!("!{folder}"), format!("!{member}/Cargo.toml")];
-        let sees = seen
+        let is_named = seen
             .lines()
             .any(|line| named.iter().any(|name| name == line));
-        assert!(sees, "docker/Dockerfile.dockerignore leaves {member} out");
+        assert!(
+            is_named,
+            "docker/Dockerfile.dockerignore leaves {member} out"
+        );
     }
 }
 

@@ -186,7 +186,7 @@ def reaches(namespace, pod, address, port):
 
 def maintenance_is_for_the_container_itself(stage):
     """`analytics audit` in the container finds nothing missing; health and metrics are all that others get"""
-    audit = in_pod("analytics-0", "service", "audit")
+    audit = in_pod("analytics-0", "analytics", "audit")
     if not re.search(r"missing", audit):
         raise Failed(f"this is no audit: {audit}")
     return ""
@@ -244,7 +244,7 @@ def a_database_comes_back(stage):
     follow = lambda times: [site.follow(code) for _ in range(times)]
     follow(20)
     site.wait_for_clicks(code, 20)
-    in_pod("analytics-0", "service", "backup")
+    in_pod("analytics-0", "analytics", "backup")
     follow(30)
     site.wait_for_clicks(code, 50)
     summary = site.ask("GET", "/analytics/summary", expect=200).json()

@@ -28,6 +28,7 @@ pub(crate) use backup::open_untouched;
 pub use fault::Fault;
 use fault::Watch;
 pub use profile::Profile;
+pub(crate) use schema::HISTORY;
 use writer::Writer;
 
 /// The name under which a change or a comparison sees the other database.

@@ -245,14 +245,15 @@ impl Restore<'_> {
     }
 }
 
-/// What the schema of a database consists of.
+/// What the schema of a service consists of, but for what all databases have.
 fn names(database: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     database
         .prepare(
-            "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+            "SELECT type, name FROM sqlite_schema
+             WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?
              ORDER BY type, name",
         )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([sqlite::HISTORY], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 

@@ -8,7 +8,9 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// Which version of the program brought the schema to which version. It is no part of the services'
 /// schemas: a program that refuses a database reads here whom to name.
-const HISTORY: &str = "
+pub(crate) const HISTORY: &str = "schema_history";
+
+const CREATE_HISTORY: &str = "
 CREATE TABLE IF NOT EXISTS schema_history (
     version INTEGER NOT NULL PRIMARY KEY,
     program TEXT NOT NULL
@@ -34,7 +36,7 @@ pub(super) fn bring_up_to_date(
     if version == known {
         return Ok(());
     }
-    tx.execute_batch(HISTORY)?;
+    tx.execute_batch(CREATE_HISTORY)?;
     for (sql, version) in migrations.iter().zip(1..).skip(version) {
         tx.execute_batch(sql).with_context(|| {
             format!("its schema can't be brought to version {version}, and stays as it was")
@@ -52,7 +54,7 @@ pub(super) fn bring_up_to_date(
 
 /// Who brought the schema to this version.
 fn writer(connection: &Connection, version: usize) -> rusqlite::Result<String> {
-    if !connection.table_exists(None, "schema_history")? {
+    if !connection.table_exists(None, HISTORY)? {
         return Ok("a newer version".to_owned());
     }
     let program: Option<String> = connection

@@ -40,6 +40,9 @@ def a_certificate_is_issued_and_served(stage):
     kurz("wait", "certificate/kurz-tls", "--for=condition=Ready", "--timeout=180s")
     stage.open()
     shown = until("the certificate is served", stage.site.certificate, 60)
+    # The controller learns of each service's pods for itself, a moment after they are ready.
+    for path in ("/auth/openapi.json", "/shortener/openapi.json", "/analytics/openapi.json", "/"):
+        until(f"{path} is served", lambda path=path: stage.site.ask("GET", path, token=False).status == 200, 30)
     issuer = dict(pair for name in shown["issuer"] for pair in name)["commonName"]
     return f"by {issuer}, until {shown['notAfter']}"
 

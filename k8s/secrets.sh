@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: k8s/secrets.sh                                       make what is missing; safe to run again, and needed after an upgrade
+usage: k8s/secrets.sh [--partitions <number>]               make what is missing; safe to run again, and needed after an upgrade
        k8s/secrets.sh rotate <service>                      a new key to the bus, without a stop
        k8s/secrets.sh subscriber <owner-id> [<name>]        let a program read the feed of one account
        k8s/secrets.sh subscriber <owner-id> [<name>] --remove
@@ -92,8 +92,8 @@ fetch_all() {
 }
 
 # Makes what is missing, and writes anew who may do what.
-make() {
-    kurz secrets "$folder/made"
+make() { # [--partitions NUMBER]
+    kurz secrets "$folder/made" "$@"
     if [ ! -e "$folder/made/nats/route-password" ]; then
         # nats-server would take one that begins with a digit for a number.
         printf 'r%s' "$(head -c 32 /dev/urandom | base64 | tr -dc A-Za-z0-9)" >"$folder/made/nats/route-password"
@@ -134,9 +134,9 @@ reload() {
     done
 }
 
-all() {
+all() { # [--partitions NUMBER]
     fetch_all
-    make
+    make "$@"
     for name in "${identities[@]}"; do
         store "$name" "$folder/made/$name"
     done
@@ -199,9 +199,10 @@ subscriber() { # OWNER [NAME] [--remove]
 }
 
 case ${1:-} in
-'')
+'' | --partitions)
+    [ $# -eq 0 ] || [ $# -eq 2 ] || die "--partitions: how many? As many as there are analytics"
     kubectl apply --server-side -f "$here/base/namespace.yaml" >&2
-    all
+    all "$@"
     ;;
 rotate)
     [ $# -eq 2 ] || die "rotate what? One of: ${services[*]}"

@@ -7,6 +7,7 @@
 mod account;
 pub mod click;
 mod link;
+mod partition;
 mod spool;
 pub mod streams;
 pub mod subjects;
@@ -14,6 +15,7 @@ pub mod subjects;
 pub use account::AccountClosed;
 pub use click::{Click, ClickBatch, Hints};
 pub use link::{LinkRecord, LinkState};
+pub use partition::Partition;
 pub use spool::{SpoolReport, SpoolState};
 pub use streams::StreamSpec;
 

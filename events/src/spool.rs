@@ -22,6 +22,18 @@ pub struct SpoolReport {
     pub at_ms: i64,
     /// Whether there is more to come.
     pub state: SpoolState,
+    /// How many partitions there were when it was written. One is left out.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub partitions: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(partitions: &u32) -> bool {
+    *partitions == 1
 }
 
 /// What becomes of a spool.

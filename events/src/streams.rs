@@ -23,6 +23,8 @@ pub struct StreamSpec {
     pub description: &'static str,
     /// The subjects that it stores.
     pub subjects: &'static [&'static str],
+    /// Whether each partition has one of its own; see [`StreamSpec::name_in`].
+    pub partitioned: bool,
     /// How many messages of one subject it keeps; none for all of them.
     pub max_messages_per_subject: Option<u32>,
     /// How old its messages get; none for any age.
@@ -41,6 +43,7 @@ pub const CLICKS: StreamSpec = StreamSpec {
     name: "CLICKS",
     description: "Batches of clicks from the redirectors; analytics deletes what it has applied",
     subjects: &[subjects::CLICKS_ALL],
+    partitioned: true,
     max_messages_per_subject: None,
     max_age: None,
     max_bytes: None,
@@ -53,6 +56,7 @@ pub const FEED: StreamSpec = StreamSpec {
     name: "FEED",
     description: "One CloudEvent for each click of the accounts that turned their feed on",
     subjects: &[subjects::FEED_ALL],
+    partitioned: true,
     max_messages_per_subject: None,
     max_age: Some(Duration::from_hours(72)),
     max_bytes: None,
@@ -65,6 +69,7 @@ pub const DEAD: StreamSpec = StreamSpec {
     name: "DEAD",
     description: "Messages that could not be read or applied, with the reason in a header",
     subjects: &[subjects::DEAD_ALL],
+    partitioned: false,
     max_messages_per_subject: None,
     max_age: Some(Duration::from_secs(DAY.as_secs() * 90)),
     max_bytes: None,
@@ -78,6 +83,7 @@ pub const SPOOLS: StreamSpec = StreamSpec {
     name: "SPOOLS",
     description: "How far each redirector's spool was appended and acknowledged, for the audit",
     subjects: &[subjects::SPOOLS_ALL],
+    partitioned: false,
     max_messages_per_subject: Some(1),
     max_age: Some(Duration::from_secs(DAY.as_secs() * 90)),
     max_bytes: None,
@@ -90,6 +96,7 @@ pub const ACCOUNTS: StreamSpec = StreamSpec {
     name: "ACCOUNTS",
     description: "Closed accounts (ids only); never expires, so that a restore cannot revive them",
     subjects: &[subjects::ACCOUNTS_CLOSED],
+    partitioned: false,
     max_messages_per_subject: Some(1),
     max_age: None,
     max_bytes: None,
@@ -102,6 +109,7 @@ pub const LINKS: StreamSpec = StreamSpec {
     name: "KV_links",
     description: "The link table: one value for each code",
     subjects: &[subjects::LINKS_ALL],
+    partitioned: false,
     max_messages_per_subject: Some(1),
     max_age: None,
     max_bytes: None,

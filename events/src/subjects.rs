@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::Partition;
+
 /// Every batch of clicks of every partition.
 pub const CLICKS_ALL: &str = "clicks.v1.>";
 /// Every closed account.
@@ -20,8 +22,8 @@ pub const SPOOLS_ALL: &str = "spools.v1.*";
 const LINK_PREFIX: &str = "$KV.links.";
 
 /// The batches of one spool: `clicks.v1.<partition>.<spool>`.
-pub fn clicks(partition: u32, spool: Uuid) -> String {
-    format!("clicks.v1.{partition}.{spool}")
+pub fn clicks(partition: Partition, spool: Uuid) -> String {
+    format!("clicks.v1.{}.{spool}", partition.number())
 }
 
 /// The news that an account was closed: `accounts.v1.closed.<user_id>`.
@@ -49,7 +51,12 @@ pub fn spool(spool: Uuid) -> String {
     format!("spools.v1.{spool}")
 }
 
-/// The clicks of one link for its owner's programs: `feed.v1.<owner>.<code>`.
-pub fn feed(owner_id: Uuid, code: &str) -> String {
-    format!("feed.v1.{owner_id}.{code}")
+/// The clicks of one link for its owner's programs: `feed.v1.<owner>.<code>`, and, when there are
+/// many partitions, `feed.v1.<partition>.<owner>.<code>`.
+pub fn feed(partition: Partition, owner_id: Uuid, code: &str) -> String {
+    if partition.is_one_of_many() {
+        format!("feed.v1.{}.{owner_id}.{code}", partition.number())
+    } else {
+        format!("feed.v1.{owner_id}.{code}")
+    }
 }

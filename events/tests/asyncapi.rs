@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use events::{
-    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState,
-    streams, subjects,
+    AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, Partition, SpoolReport,
+    SpoolState, streams, subjects,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -57,6 +57,7 @@ fn report(state: SpoolState) -> SpoolReport {
         acknowledged: 1,
         at_ms: 0,
         state,
+        partitions: 3,
     }
 }
 
@@ -115,12 +116,13 @@ fn every_subject_is_described_and_stored_by_a_stream() {
         .map(|channel| channel["address"].as_str().unwrap())
         .collect();
     let subjects = [
-        subjects::clicks(0, Uuid::nil()),
+        subjects::clicks(Partition::WHOLE, Uuid::nil()),
         subjects::link("rust"),
         subjects::account_closed(Uuid::nil()),
         subjects::dead("CLICKS"),
         subjects::spool(Uuid::nil()),
-        subjects::feed(Uuid::nil(), "rust"),
+        subjects::feed(Partition::WHOLE, Uuid::nil(), "rust"),
+        subjects::feed(Partition::new(1, 3).unwrap(), Uuid::nil(), "rust"),
     ];
     for subject in &subjects {
         let described = addresses

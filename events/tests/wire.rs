@@ -71,6 +71,15 @@ fn report() -> SpoolReport {
         acknowledged: 1_000_002,
         at_ms: 1_767_225_600_123,
         state: SpoolState::Open,
+        partitions: 1,
+    }
+}
+
+fn report_of_many() -> SpoolReport {
+    SpoolReport {
+        partition: 2,
+        partitions: 3,
+        ..report()
     }
 }
 
@@ -93,6 +102,10 @@ fn every_released_version_can_be_read() {
         SpoolReport::decode(&golden("spool_report.v1.0")).unwrap(),
         report()
     );
+    assert_eq!(
+        SpoolReport::decode(&golden("spool_report.v1.1")).unwrap(),
+        report_of_many()
+    );
     let closed = AccountClosed {
         user_id: uuid(2),
         at_ms: 1_767_225_600_000,
@@ -108,6 +121,7 @@ fn this_version_writes_what_it_has_released() {
     assert_eq!(batch().encode(), golden("click_batch.v1.0"));
     assert_eq!(link().encode(), golden("link_record.v1.0"));
     assert_eq!(report().encode(), golden("spool_report.v1.0"));
+    assert_eq!(report_of_many().encode(), golden("spool_report.v1.1"));
     let closed = AccountClosed {
         user_id: uuid(2),
         at_ms: 1_767_225_600_000,

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use async_nats::jetstream;
 use chassis::testing::{Folder, Issuer, NatsServer, PUBLIC_URL, eventually};
 use e2e::crash::free_address;
-use events::{Click, ClickBatch, Hints, subjects};
+use events::{Click, ClickBatch, Hints, Partition, subjects};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -200,7 +200,7 @@ impl Bench {
         let client = async_nats::connect(self.nats.url()).await.unwrap();
         let (stream, payload) = (jetstream::new(client), batch.encode());
         eventually(|| async {
-            let subject = subjects::clicks(0, self.spool);
+            let subject = subjects::clicks(Partition::WHOLE, self.spool);
             // The stream may not be declared yet.
             let published = stream.publish(subject, payload.clone().into()).await.ok()?;
             published.await.ok()

@@ -4,5 +4,6 @@ mod account_closed;
 mod crash;
 mod edits;
 mod outages;
+mod partitions;
 mod two_redirectors;
 mod visit_to_statistics;

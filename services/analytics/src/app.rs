@@ -9,11 +9,14 @@ use chassis::service::{Command, Context, Opened, Service};
 
 use crate::config::Config;
 use crate::feed::Feed;
+use crate::forward::Others;
 use crate::live::Hub;
 use crate::rules::Rules;
 use crate::state::AppState;
 use crate::streams::Streams;
-use crate::{accounts, audit, feed, ingest, links, maintenance, rebuild, retention, routes, store};
+use crate::{
+    accounts, audit, feed, ingest, links, maintenance, partition, rebuild, retention, routes, store,
+};
 
 /// The service analytics.
 #[derive(Debug)]
@@ -43,8 +46,12 @@ impl Service for App {
         let opening = config
             .database
             .open(&store::SCHEMA, clock.clone(), &shutdown, &ready);
+        let database = opening.await?;
+        partition::claim(&database, config.partition).await?;
         let state = AppState {
-            database: opening.await?,
+            partition: config.partition,
+            others: config.others.map(Others::new).transpose()?,
+            database,
             backups: config.database.backups,
             applying: Arc::default(),
             upkeep: Arc::default(),
@@ -62,10 +69,7 @@ impl Service for App {
         rebuild::clean_up(&state.database)?;
         accounts::refuse_known(&state).await?;
         shutdown.spawn("feed", Box::pin(feed::run(state.clone())));
-        shutdown.spawn(
-            "clicks",
-            Box::pin(ingest::run(state.clone(), config.partitions)),
-        );
+        shutdown.spawn("clicks", Box::pin(ingest::run(state.clone())));
         shutdown.spawn("link table", Box::pin(links::run(state.clone())));
         shutdown.spawn("closed accounts", Box::pin(accounts::run(state.clone())));
         shutdown.spawn(

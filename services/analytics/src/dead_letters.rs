@@ -118,9 +118,9 @@ impl Retried {
 }
 
 async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow::Result<Outcome> {
-    let message = letter.original()?;
-    let rules = state.rules.clone();
-    let read = tokio::task::spawn_blocking(move || set::read(&message, &rules));
+    let message = letter.original(&state.clicks_stream())?;
+    let (rules, partition) = (state.rules.clone(), state.partition);
+    let read = tokio::task::spawn_blocking(move || set::read(&message, &rules, partition));
     let message = read.await?.map_err(|why| anyhow!(why.reason))?;
     let now_ms = state.clock.now_ms();
     let outcome = {
@@ -173,9 +173,9 @@ impl Letter {
             .map_or_else(|| "?".to_owned(), |at| at.to_string())
     }
 
-    /// The message as it was in its own stream.
-    fn original(&self) -> anyhow::Result<StoredMessage> {
-        let own = subjects::dead(streams::CLICKS.name);
+    /// The message as it was in its own stream, which must be this one.
+    fn original(&self, stream: &str) -> anyhow::Result<StoredMessage> {
+        let own = subjects::dead(stream);
         ensure!(
             self.subject == own,
             "only messages of {own} can be tried again, and it is of {}",
@@ -205,7 +205,10 @@ async fn dead_stream(state: &AppState) -> anyhow::Result<Stream> {
 /// Those that are there, from the oldest on: one by one, since each can be as long as the server
 /// takes.
 async fn letters(state: &AppState) -> Result<Follow, Problem> {
-    let follow = state.bus.follow(streams::DEAD.name, None, Start::First);
+    // Those of other partitions are tried again there.
+    let own = subjects::dead(&state.clicks_stream());
+    let filter = state.partition.is_one_of_many().then_some(own.as_str());
+    let follow = state.bus.follow(streams::DEAD.name, filter, Start::First);
     follow.await.map_err(|error| unreachable(&error.into()))
 }
 

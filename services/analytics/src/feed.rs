@@ -20,6 +20,7 @@ use events::{streams, subjects};
 use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
+use crate::partition;
 use crate::state::AppState;
 use crate::store::{self, feed};
 
@@ -50,7 +51,7 @@ impl Feed {
 /// Publishes until the shutdown, also behind failures. An error if the stream can't be declared.
 pub async fn run(state: AppState) -> anyhow::Result<()> {
     let mut backoff = Backoff::default();
-    if let Err(error) = state.bus.declare(&streams::FEED).await {
+    if let Err(error) = partition::declare(&state, &streams::FEED).await {
         return if state.shutdown.is_cancelled() {
             Ok(())
         } else {
@@ -99,11 +100,11 @@ pub async fn purge(state: &AppState, owner: Uuid) -> anyhow::Result<()> {
     let stream = state
         .bus
         .jetstream()
-        .get_stream_no_info(streams::FEED.name)
+        .get_stream_no_info(&*state.feed_stream())
         .await?;
     stream
         .purge()
-        .filter(subjects::feed(owner, ">"))
+        .filter(subjects::feed(state.partition, owner, ">"))
         .await
         .context("the feed can't be purged")?;
     Ok(())

@@ -27,6 +27,7 @@ use self::set::{Set, fingerprint};
 use self::stream::Attached;
 use self::watch::Watch;
 use crate::live::{Hub, LiveClick};
+use crate::partition;
 use crate::state::AppState;
 use crate::store::position::Position;
 use crate::store::{self, Remedy, ledgers, position};
@@ -58,17 +59,15 @@ impl From<store::Error> for Failure {
 
 /// Applies clicks until the shutdown. An error if the database can't be trusted any more, or if
 /// the streams can't be declared.
-pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
-    tracing::debug!(partitions, "applying the clicks of all partitions");
+pub async fn run(state: AppState) -> anyhow::Result<()> {
+    tracing::debug!(partition = %state.partition, "counting the clicks");
     let mut backoff = Backoff::default();
     announce(&state).await?;
     set_gauge("kurz_clicks_following", 0);
     while !state.shutdown.is_cancelled() {
-        for spec in [&streams::CLICKS, &streams::DEAD, &streams::SPOOLS] {
-            match state.bus.declare(spec).await {
-                Err(_) if state.shutdown.is_cancelled() => return Ok(()),
-                declared => declared?,
-            };
+        match declare(&state).await {
+            Err(_) if state.shutdown.is_cancelled() => return Ok(()),
+            declared => declared?,
         }
         let ended = session(&state, &mut backoff).await;
         // How much there is to apply is not known any more.
@@ -93,6 +92,14 @@ pub async fn run(state: AppState, partitions: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn declare(state: &AppState) -> anyhow::Result<()> {
+    partition::declare(state, &streams::CLICKS).await?;
+    // The others may declare these, too: they are the same for all.
+    state.bus.declare(&streams::DEAD).await?;
+    state.bus.declare(&streams::SPOOLS).await?;
+    Ok(())
+}
+
 /// Sets the gauges to what the database says.
 pub async fn announce(state: &AppState) -> anyhow::Result<()> {
     let (missing, missed) = state
@@ -106,11 +113,12 @@ pub async fn announce(state: &AppState) -> anyhow::Result<()> {
 
 /// Follows the stream from the stored position until something is wrong with it.
 async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure> {
+    let clicks = state.clicks_stream();
     let stored = state
         .database
         .read(|tx| Ok::<_, store::Error>(position::load(tx, streams::CLICKS.name)?))
         .await?;
-    let attached = stream::attach(&state.bus, stored.as_ref())
+    let attached = stream::attach(&state.bus, &clicks, stored.as_ref())
         .await
         .map_err(Failure::Bus)?;
     // The stored position may be of a stream that is gone: only what was found again is used.
@@ -128,7 +136,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         set_gauge("kurz_click_messages_missed", missed);
     }
     set_gauge("kurz_clicks_following", 1);
-    let mut watch = Watch::new(&state.bus, &epoch, follow.probe());
+    let mut watch = Watch::new(&state.bus, &clicks, &epoch, follow.probe());
     if follow.backlog() == 0 {
         set_gauge("kurz_click_messages_behind", 0);
     }
@@ -185,14 +193,15 @@ async fn take_in(
 ) -> Result<Option<()>, Failure> {
     missed.iter().for_each(missed::log);
     let epoch = position.epoch.clone();
-    let rules = state.rules.clone();
+    let (rules, partition) = (state.rules.clone(), state.partition);
     // Decoding 20,000 clicks takes tens of milliseconds: not on a thread that answers requests.
-    let decoding = tokio::task::spawn_blocking(move || set::read_all(messages, &rules));
+    let decoding = tokio::task::spawn_blocking(move || set::read_all(messages, &rules, partition));
     let (readable, unreadable) = decoding
         .await
         .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
+    let clicks = state.clicks_stream();
     for (message, reason) in &unreadable {
-        dead::bury(&state.bus, streams::CLICKS.name, &epoch, message, reason)
+        dead::bury(&state.bus, &clicks, &epoch, message, reason)
             .await
             .map_err(Failure::Bus)?;
     }

@@ -8,10 +8,12 @@ mod dead_letters;
 mod domain;
 mod error;
 mod feed;
+mod forward;
 mod ingest;
 mod links;
 mod live;
 mod maintenance;
+mod partition;
 mod rebuild;
 mod retention;
 mod routes;
@@ -22,4 +24,5 @@ mod streams;
 
 pub use app::App;
 pub use config::{Config, Retention};
+pub use forward::PartitionUrls;
 pub use routes::openapi;

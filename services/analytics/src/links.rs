@@ -51,6 +51,11 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> 
         {
             changes.extend(change(&message?));
         }
+        let partition = state.partition;
+        changes.retain(|change| match change {
+            Change::Put(link) => partition.holds(link.owner_id),
+            Change::Delete(_) => true,
+        });
         let write = state.database.write(move |tx| {
             for change in &changes {
                 take_over(tx, change)?;

@@ -46,7 +46,7 @@ pub async fn run(state: AppState, retention: Retention) -> anyhow::Result<()> {
 async fn sweep(state: &AppState, retention: Retention) -> anyhow::Result<()> {
     // A rebuild reads the stream from its first message.
     let _upkeep = state.upkeep.lock().await;
-    let name = streams::CLICKS.name;
+    let (clicks, name) = (state.clicks_stream(), streams::CLICKS.name);
     let applied = state
         .database
         .read(move |tx| Ok::<_, store::Error>(position::load(tx, name)?))
@@ -55,10 +55,10 @@ async fn sweep(state: &AppState, retention: Retention) -> anyhow::Result<()> {
         return Ok(());
     };
     // Nothing was applied of a stream that was made anew or restored a moment ago.
-    if !recognises(&state.bus, &applied).await? {
+    if !recognises(&state.bus, &clicks, &applied).await? {
         return Ok(());
     }
-    let stream = state.bus.jetstream().get_stream(name).await?;
+    let stream = state.bus.jetstream().get_stream(&*clicks).await?;
     let first = stream.cached_info().state.first_sequence;
     let age_ms = i64::try_from(retention.0.as_millis()).unwrap_or(i64::MAX);
     let oldest_ms = state.clock.now_ms().saturating_sub(age_ms);

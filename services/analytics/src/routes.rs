@@ -12,7 +12,7 @@ mod summary;
 mod tickets;
 mod totals;
 
-use axum::Router;
+use axum::{Router, middleware};
 use chassis::http;
 use chassis::problem::{FieldError, Problem};
 use utoipa::OpenApi as _;
@@ -21,6 +21,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::forward;
 use crate::state::AppState;
 
 /// What stands before all paths of the API. Served by us as it is, so an Ingress rewrites nothing.
@@ -28,7 +29,13 @@ const PREFIX: &str = "/analytics";
 
 /// The public routes.
 pub fn router(state: AppState) -> Router {
-    http::api(PREFIX, table(), state).0
+    let table = if state.others.is_some() {
+        let forward = middleware::from_fn_with_state(state.clone(), forward::forward);
+        table().route_layer(forward)
+    } else {
+        table()
+    };
+    http::api(PREFIX, table, state).0
 }
 
 /// The description of the public API, OpenAPI 3.1.

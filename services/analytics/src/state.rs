@@ -10,10 +10,12 @@ use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
 use chassis::shutdown::Shutdown;
 use chassis::sqlite::Database;
+use events::Partition;
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::feed::Feed;
+use crate::forward::Others;
 use crate::live::Hub;
 use crate::rules::Rules;
 use crate::streams::Streams;
@@ -21,6 +23,10 @@ use crate::streams::Streams;
 /// The parts of the running service, cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
+    /// Which part of the accounts is counted here.
+    pub partition: Partition,
+    /// The other parts; none if all accounts are counted here.
+    pub others: Option<Others>,
     /// `clicks.db`.
     pub database: Database,
     /// Copies of it.

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod labels;
 pub mod ledgers;
 pub mod links;
+pub mod partition;
 pub mod position;
 pub mod reports;
 pub mod take_over;
@@ -20,6 +21,7 @@ use rusqlite::ErrorCode;
 pub const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_feed.sql"),
+    include_str!("../migrations/0003_partition.sql"),
 ];
 
 /// The database.

@@ -2,6 +2,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use chassis::database_file::RESTORE;
 
 use crate::subscribers::{self, USUAL_NAME};
@@ -11,7 +12,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("openapi", "print the description of the API"),
     ("restore auth|links|clicks [<backup> | --list]", RESTORE),
     (
-        "secrets <folder>",
+        "secrets <folder> [--partitions <number>]",
         "make the keys and rights of services that run each for itself",
     ),
     (
@@ -26,9 +27,8 @@ pub async fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["openapi"] => answer(Ok(crate::api_document())),
-        ["secrets", folder] => {
-            answer(crate::secrets::write(Path::new(folder)).map(|()| String::new()))
-        }
+        ["secrets", folder] => answer(secrets(folder, None)),
+        ["secrets", folder, "--partitions", number] => answer(secrets(folder, Some(number))),
         ["subscriber", folder, owner, ref options @ ..] => {
             let folder = Path::new(folder);
             answer(match *options {
@@ -52,6 +52,13 @@ pub async fn main() -> ExitCode {
             chassis::service::program(crate::NAME, &crate::COMMANDS.concat(), OTHERS, serve).await
         }
     }
+}
+
+fn secrets(folder: &str, partitions: Option<&str>) -> anyhow::Result<String> {
+    let partitions = partitions.map(str::parse).transpose();
+    let partitions = partitions.context("--partitions is the number of partitions of analytics")?;
+    crate::secrets::write(Path::new(folder), partitions)?;
+    Ok(String::new())
 }
 
 /// Prints what was answered, or what is wrong.

@@ -4,6 +4,9 @@ mod permissions;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, ensure};
+use events::Partition;
+
 use crate::authorization::{self, User};
 use crate::subscribers::Subscriber;
 use crate::{keys, private_file};
@@ -21,7 +24,18 @@ use permissions::{IDENTITIES, Identity, OPERATOR};
 /// folder of a service opens the bus, so that a key can be replaced while the old one is in use.
 /// `authorization.conf` is written anew, since another version may need other permissions. Folders
 /// and files are for their owner only.
-pub fn write(folder: &Path) -> anyhow::Result<()> {
+///
+/// `partitions` says into how many parts the accounts are divided; none: as it was, at first one. It
+/// is kept in `nats/partitions`.
+pub fn write(folder: &Path, partitions: Option<u32>) -> anyhow::Result<()> {
+    if let Some(partitions) = partitions {
+        ensure!(
+            (1..=Partition::MOST).contains(&partitions),
+            "there can be 1 to {} partitions",
+            Partition::MOST
+        );
+        private_file::write(&kept_partitions(folder), partitions.to_string().as_bytes())?;
+    }
     for identity in IDENTITIES {
         keys::keep_or_make(&folder.join(identity.name).join(keys::FILE))?;
     }
@@ -35,6 +49,20 @@ pub(crate) fn are_in(folder: &Path) -> bool {
     operator_seed(folder).exists()
 }
 
+/// Into how many parts the accounts are divided.
+pub(crate) fn partitions(folder: &Path) -> anyhow::Result<u32> {
+    let kept = kept_partitions(folder);
+    if !kept.exists() {
+        return Ok(1);
+    }
+    let partitions = private_file::read(&kept)?.trim().parse();
+    partitions.with_context(|| format!("{} holds no number", kept.display()))
+}
+
+fn kept_partitions(folder: &Path) -> PathBuf {
+    folder.join("nats").join("partitions")
+}
+
 /// The seed of who may do everything.
 pub(crate) fn operator_seed(folder: &Path) -> PathBuf {
     folder.join(OPERATOR.name).join(keys::FILE)
@@ -42,11 +70,12 @@ pub(crate) fn operator_seed(folder: &Path) -> PathBuf {
 
 /// Writes who may do what, subscribers among them.
 pub(crate) fn write_authorization(folder: &Path) -> anyhow::Result<()> {
+    let partitions = partitions(folder)?;
     let user = |identity: &Identity| {
         Ok(User {
             name: identity.name.to_owned(),
             keys: keys::all(&folder.join(identity.name))?,
-            permissions: identity.permissions(),
+            permissions: identity.permissions(partitions),
         })
     };
     let users = IDENTITIES

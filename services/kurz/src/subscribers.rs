@@ -1,5 +1,6 @@
 //! Programs that read the feed of one owner, and nothing else of the bus.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use chassis::backoff::Backoff;
 use chassis::bus::{Bus, BusConfig};
 use chassis::env::Env;
 use chassis::shutdown::Shutdown;
-use events::{streams, subjects};
+use events::{Partition, streams, subjects};
 use uuid::Uuid;
 
 use crate::{keys, private_file, secrets};
@@ -36,11 +37,14 @@ pub(crate) struct Subscriber {
     pub name: String,
     /// The public halves of its keys.
     pub keys: Vec<String>,
+    /// The one that its owner is in.
+    pub partition: Partition,
 }
 
 impl Subscriber {
     /// All subscribers made in this folder, sorted.
     pub fn all(folder: &Path) -> anyhow::Result<Vec<Self>> {
+        let partitions = secrets::partitions(folder)?;
         let mut all = Vec::new();
         let subscribers = folder.join("subscribers");
         for owner in private_file::names(&subscribers)? {
@@ -55,6 +59,7 @@ impl Subscriber {
                         owner: owner_id,
                         name,
                         keys,
+                        partition: Partition::of_account(owner_id, partitions),
                     });
                 }
             }
@@ -71,24 +76,24 @@ impl Subscriber {
 
     /// The messages that it may read.
     pub fn subject(&self) -> String {
-        subjects::feed(self.owner, ">")
+        subjects::feed(self.partition, self.owner, ">")
     }
 
     /// On what it is asked for its consumer's state and for its next messages, under a prefix of
     /// JetStream's API.
     pub fn requests(&self, prefix: &str) -> [String; 2] {
-        ["INFO", "MSG.NEXT"].map(|verb| {
-            format!(
-                "{prefix}.CONSUMER.{verb}.{}.{}",
-                streams::FEED.name,
-                self.id()
-            )
-        })
+        ["INFO", "MSG.NEXT"]
+            .map(|verb| format!("{prefix}.CONSUMER.{verb}.{}.{}", self.stream(), self.id()))
+    }
+
+    /// The stream that they are in.
+    pub fn stream(&self) -> Cow<'static, str> {
+        streams::FEED.name_in(self.partition)
     }
 
     /// On what it acknowledges.
     pub fn acknowledgements(&self) -> String {
-        format!("$JS.ACK.{}.{}.>", streams::FEED.name, self.id())
+        format!("$JS.ACK.{}.{}.>", self.stream(), self.id())
     }
 }
 
@@ -103,6 +108,7 @@ pub async fn add(folder: &Path, owner: &str, name: &str) -> anyhow::Result<Strin
         owner,
         name: name.to_owned(),
         keys: vec![key],
+        partition: Partition::of_account(owner, secrets::partitions(folder)?),
     };
     let id = subscriber.id();
     let done = format!("The seed is in {}; the consumer is {id}.", seed.display());
@@ -120,9 +126,10 @@ pub async fn add(folder: &Path, owner: &str, name: &str) -> anyhow::Result<Strin
             RELOAD.to_owned()
         }
         None => format!(
-            "{RELOAD}\nThe consumer is not made: set KURZ_NATS_URL and run this again, or\n  nats --nkey {} consumer add FEED {id} --pull --ack explicit --deliver all \
+            "{RELOAD}\nThe consumer is not made: set KURZ_NATS_URL and run this again, or\n  nats --nkey {} consumer add {} {id} --pull --ack explicit --deliver all \
              --filter '{}' --defaults",
             secrets::operator_seed(folder).display(),
+            subscriber.stream(),
             subscriber.subject()
         ),
     };
@@ -139,6 +146,8 @@ pub fn remove(folder: &Path, owner: &str, name: &str) -> anyhow::Result<String> 
         "{owner} has no subscriber {name} in {}",
         folder.display()
     );
+    let partition = Partition::of_account(owner, secrets::partitions(folder)?);
+    let stream = streams::FEED.name_in(partition);
     fs::remove_dir_all(&own).with_context(|| format!("can't delete {}", own.display()))?;
     let server = if secrets::are_in(folder) {
         secrets::write_authorization(folder)?;
@@ -148,14 +157,14 @@ pub fn remove(folder: &Path, owner: &str, name: &str) -> anyhow::Result<String> 
     };
     Ok(format!(
         "{server}: until then the key is good. The consumer stays; whoever may, deletes it with\n  \
-         nats consumer rm FEED {name}-{owner}\n"
+         nats consumer rm {stream} {name}-{owner}\n"
     ))
 }
 
 /// Makes the consumers that are not there yet; needs all rights.
 async fn make_consumers(bus: &Bus, subscribers: &[Subscriber]) -> anyhow::Result<()> {
-    let feed = bus.jetstream().get_stream(streams::FEED.name).await?;
     for subscriber in subscribers {
+        let feed = bus.jetstream().get_stream(&*subscriber.stream()).await?;
         let id = subscriber.id();
         let config = pull::Config {
             durable_name: Some(id.clone()),

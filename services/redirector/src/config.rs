@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::env::{Env, Secret};
+use events::Partition;
 use url::Url;
 
 use crate::recorder::{Durability, RecorderConfig, SyncPolicy};
@@ -55,8 +56,8 @@ impl Config {
         let home_url = env.optional("KURZ_HOME_URL");
         let wait = env.or("KURZ_SNAPSHOT_WAIT", SNAPSHOT_WAIT_SECONDS);
         let visitor_salt = env.required_secret("KURZ_VISITOR_SALT");
-        if partitions == 0 {
-            env.fault("KURZ_PARTITIONS", "must be at least 1");
+        if !(1..=Partition::MOST).contains(&partitions) {
+            env.fault("KURZ_PARTITIONS", "must be a number from 1 to 64");
         }
         if home_url
             .as_ref()

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chassis::backoff::Backoff;
 use chassis::service::Context;
 use chassis::shutdown::Shutdown;
+use events::Partition;
 use tokio::time::Instant;
 
 use crate::recorder::{Durability, Lane, MAX_BATCH, RecorderConfig};
@@ -32,7 +33,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 /// Starts one publisher for each spool, and one for all that earlier processes left.
 pub(crate) fn start(
     lanes: &[Arc<Lane>],
-    leftovers: Vec<Leftover>,
+    mut leftovers: Vec<Leftover>,
     config: &RecorderConfig,
     context: &Context,
 ) {
@@ -41,6 +42,21 @@ pub(crate) fn start(
         Durability::Ack => Duration::ZERO,
         Durability::Memory | Durability::Spool => GATHER,
     };
+    // What was divided otherwise has no stream now: it waits, and must not be in the way of the rest.
+    let is_foreign = |leftover: &Leftover| {
+        let partition = leftover.partition();
+        partition.is_some_and(|partition| partition.of() != config.partitions)
+    };
+    leftovers.sort_by_key(is_foreign);
+    for leftover in leftovers.iter().filter(|leftover| is_foreign(leftover)) {
+        tracing::error!(
+            spool = %leftover.spool,
+            partition = leftover.partition().map(|partition| partition.to_string()),
+            partitions = config.partitions,
+            "an earlier spool was written with another KURZ_PARTITIONS: its clicks wait for a \
+             stream of that division"
+        );
+    }
     let (standings, publishers) = (Standings::default(), Publishers::new());
     let remainder = Remainder {
         lanes: lanes.to_vec(),
@@ -66,7 +82,10 @@ pub(crate) fn start(
         let meters = lane.meters.clone();
         let (standings, running) = (standings.clone(), publishers.enter());
         for leftover in &leftovers {
-            standings.inherit(leftover.spool, leftover.partition().unwrap_or_default());
+            standings.inherit(
+                leftover.spool,
+                leftover.partition().unwrap_or(Partition::WHOLE),
+            );
         }
         context
             .shutdown

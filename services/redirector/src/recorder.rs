@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use chassis::bus::Bus;
 use chassis::service::Context;
+use events::Partition;
 use uuid::Uuid;
 
 use crate::publisher;
@@ -37,6 +38,7 @@ pub struct Recorder {
 struct Inner {
     /// One for each partition.
     lanes: Vec<Arc<Lane>>,
+    partitions: u32,
     durability: Durability,
     sync: SyncPolicy,
     bus: Bus,
@@ -49,8 +51,9 @@ impl Recorder {
     pub async fn open(config: RecorderConfig, context: &Context) -> anyhow::Result<Self> {
         let least = SMALLEST_SPOOL * u64::from(config.partitions);
         ensure!(
-            config.partitions > 0,
-            "there is at least one partition of clicks"
+            (1..=Partition::MOST).contains(&config.partitions),
+            "there are 1 to {} partitions of clicks",
+            Partition::MOST
         );
         ensure!(
             config.bytes >= least,
@@ -81,6 +84,7 @@ impl Recorder {
         meters::start_gauges(&lanes, budget, context);
         let inner = Inner {
             lanes,
+            partitions: config.partitions,
             durability: config.durability,
             sync,
             bus: context.bus.clone(),
@@ -128,10 +132,7 @@ impl Inner {
 
     /// All clicks of one account are in one partition, on every redirector.
     fn lane_of(&self, owner_id: Uuid) -> usize {
-        match self.lanes.len() {
-            1 => 0,
-            lanes => crc32c::crc32c(owner_id.as_bytes()) as usize % lanes,
-        }
+        Partition::of_account(owner_id, self.partitions).number() as usize
     }
 }
 
@@ -192,7 +193,7 @@ fn open_spools(
             .with_context(|| format!("can't read the spool folder {}", folder.path().display()))?,
         None => Vec::new(),
     };
-    let spools = (0..config.partitions)
+    let spools = Partition::all(config.partitions)
         .map(|partition| {
             let folder = folder.clone().filter(|_| !in_memory);
             let bytes = config.bytes / u64::from(config.partitions);

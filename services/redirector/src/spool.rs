@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use events::Partition;
 use uuid::Uuid;
 
 pub use batch::{Batch, Limits};
@@ -73,7 +74,7 @@ pub struct Appended {
 #[derive(Debug)]
 pub struct Spool {
     id: Uuid,
-    partition: u32,
+    partition: Partition,
     /// Where its segments are files; none for a spool in plain memory.
     folder: Option<Folder>,
     budget: Budget,
@@ -108,7 +109,7 @@ impl Spool {
     /// Opens a new, empty spool in `folder`, or in plain memory, that shares `budget` with
     /// `spools - 1` others. A full disk is no error here: clicks are refused until there is room.
     pub fn open(
-        partition: u32,
+        partition: Partition,
         folder: Option<Folder>,
         budget: Budget,
         bytes: u64,
@@ -133,7 +134,7 @@ impl Spool {
     }
 
     /// Its partition.
-    pub fn partition(&self) -> u32 {
+    pub fn partition(&self) -> Partition {
         self.partition
     }
 

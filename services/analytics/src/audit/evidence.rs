@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use chassis::bus::{Bus, Start, StoredMessage};
-use events::{SpoolReport, click, streams, subjects};
+use events::{Partition, SpoolReport, click, streams, subjects};
+use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
 use crate::state::AppState;
@@ -47,7 +48,10 @@ pub(super) struct Stored {
 
 pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
     let mut spools = BTreeMap::<Uuid, Spool>::new();
+    let partition = state.partition;
     let take = |message: StoredMessage| match SpoolReport::decode(&message.payload) {
+        // The clicks of others are counted elsewhere.
+        Ok(report) if !is_of(&report, partition) => {}
         Ok(report) => {
             let spool = spools.entry(report.spool).or_default();
             spool.report = Some(report);
@@ -57,7 +61,9 @@ pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
         Err(error) => tracing::warn!(subject = message.subject, %error, "unreadable report"),
     };
     last_messages(&state.bus, streams::SPOOLS.name, subjects::SPOOLS_ALL, take).await?;
-    let epoch = state.bus.epoch(streams::CLICKS.name).await?;
+    let clicks = state.clicks_stream();
+    let filter: String = streams::CLICKS.subjects_in(partition).collect();
+    let epoch = state.bus.epoch(&clicks).await?;
     let take = |message: StoredMessage| {
         let spool = message.subject.rsplit('.').next().map(str::parse::<Uuid>);
         // A subject without a spool is nobody's: its message is set aside by the ingest.
@@ -71,8 +77,8 @@ pub(super) async fn gather(state: &AppState) -> anyhow::Result<Evidence> {
             end,
         });
     };
-    last_messages(&state.bus, streams::CLICKS.name, subjects::CLICKS_ALL, take).await?;
-    let dead = dead(&state.bus).await?;
+    last_messages(&state.bus, &clicks, &filter, take).await?;
+    let dead = dead(state).await?;
     let counted = state.database.read(|tx| {
         let position = position::load(tx, streams::CLICKS.name)?;
         Ok::<_, store::Error>((ledgers::all(tx)?, position, position::missed(tx)?))
@@ -114,7 +120,21 @@ async fn last_messages(
     Ok(())
 }
 
-async fn dead(bus: &Bus) -> anyhow::Result<u64> {
-    let stream = bus.jetstream().get_stream(streams::DEAD.name).await?;
-    Ok(stream.cached_info().state.messages)
+/// Whether what is reported is counted in this partition. Alone, it counts everything that was
+/// divided by nobody.
+fn is_of(report: &SpoolReport, partition: Partition) -> bool {
+    report.partitions == partition.of()
+        && (report.partition == partition.number() || !partition.is_one_of_many())
+}
+
+/// How many messages of this partition were set aside.
+async fn dead(state: &AppState) -> anyhow::Result<u64> {
+    let stream = state.bus.jetstream().get_stream(streams::DEAD.name).await?;
+    if !state.partition.is_one_of_many() {
+        return Ok(stream.cached_info().state.messages);
+    }
+    let own = subjects::dead(&state.clicks_stream());
+    let counts = stream.info_with_subjects(&own).await?;
+    let counts: Vec<(String, usize)> = counts.try_collect().await?;
+    Ok(counts.iter().map(|(_, count)| *count as u64).sum())
 }

@@ -151,6 +151,7 @@ mod tests {
         SpoolReport {
             spool: Uuid::nil(),
             partition: 0,
+            partitions: 1,
             appended,
             acknowledged,
             at_ms: 0,

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::{HeaderMap, HeaderValue};
-use events::{streams, subjects};
+use events::{Partition, streams, subjects};
 use jiff::Timestamp;
 use url::Url;
 
@@ -18,7 +18,12 @@ const ORIGIN: &str = "Kurz-Origin";
 const ID: &str = "ce-id";
 
 /// Subject and message of an entry, behind the sequence `expected`.
-pub fn build(entry: &Entry, expected: u64, public_url: &Url) -> (String, PublishMessage) {
+pub fn build(
+    entry: &Entry,
+    expected: u64,
+    partition: Partition,
+    public_url: &Url,
+) -> (String, PublishMessage) {
     let at = Timestamp::from_millisecond(entry.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let Origin {
         epoch,
@@ -43,9 +48,10 @@ pub fn build(entry: &Entry, expected: u64, public_url: &Url) -> (String, Publish
     let message = PublishMessage::build()
         .payload(entry.body.clone().into())
         .headers(headers)
-        .expected_stream(streams::FEED.name)
+        .expected_stream(streams::FEED.name_in(partition))
         .expected_last_sequence(expected);
-    (subjects::feed(entry.owner, &entry.code), message)
+    let subject = subjects::feed(partition, entry.owner, &entry.code);
+    (subject, message)
 }
 
 /// What a message says of the row that it was.

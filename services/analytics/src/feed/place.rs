@@ -15,8 +15,12 @@ use crate::store::{self, feed};
 /// Asks the stream's leader, and stores what the answer confirms. Makes the stream if it is not
 /// there; waits for NATS.
 pub async fn find(state: &AppState) -> anyhow::Result<Place> {
-    state.bus.declare(&streams::FEED).await?;
-    let epoch = state.bus.epoch(streams::FEED.name).await?;
+    let name = state.feed_stream();
+    state
+        .bus
+        .declare_in(&streams::FEED, state.partition)
+        .await?;
+    let epoch = state.bus.epoch(&name).await?;
     let cursor = state
         .database
         .read(|connection| Ok::<_, store::Error>(feed::load_cursor(connection)?))
@@ -26,7 +30,7 @@ pub async fn find(state: &AppState) -> anyhow::Result<Place> {
     } else {
         0
     };
-    let stream = state.bus.jetstream().get_stream(streams::FEED.name).await?;
+    let stream = state.bus.jetstream().get_stream(&*name).await?;
     let info = stream.cached_info();
     let end = end(&stream, known).await.context("FEED can't be read")?;
     let now_ns = state.clock.now_ms().saturating_mul(1_000_000);

@@ -86,7 +86,8 @@ async fn publish(
     let mut confirmations: Vec<PublishAckFuture> = Vec::with_capacity(entries.len());
     let mut failure = None;
     for (entry, expected) in entries.iter().zip(expected..) {
-        let (subject, message) = message::build(entry, expected, &state.public_url);
+        let (subject, message) =
+            message::build(entry, expected, state.partition, &state.public_url);
         let sending = state.bus.jetstream().send_publish(subject, message);
         match tokio::time::timeout(CONFIRMATION, sending).await {
             Ok(Ok(confirmation)) => confirmations.push(confirmation),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chassis::bus::StoredMessage;
-use events::{Click, ClickBatch, subjects};
+use events::{Click, ClickBatch, Partition, subjects};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
@@ -89,11 +89,12 @@ struct Envelope {
 pub fn read_all(
     messages: Vec<StoredMessage>,
     rules: &Rules,
+    partition: Partition,
 ) -> (Vec<Message>, Vec<(StoredMessage, String)>) {
     let mut readable = Vec::with_capacity(messages.len());
     let mut unreadable = Vec::new();
     for message in messages {
-        match read(&message, rules) {
+        match read(&message, rules, partition) {
             Ok(read) => readable.push(read),
             Err(why) => {
                 readable.extend(why.hole(&message));
@@ -104,8 +105,13 @@ pub fn read_all(
     (readable, unreadable)
 }
 
-/// Reads and classifies one message.
-pub fn read(message: &StoredMessage, rules: &Rules) -> Result<Message, Unreadable> {
+/// Reads and classifies one message of a partition. One with a click of an account of another
+/// partition can't be counted here: its numbers would never be shown to that account.
+pub fn read(
+    message: &StoredMessage,
+    rules: &Rules,
+    partition: Partition,
+) -> Result<Message, Unreadable> {
     let envelope: Envelope =
         rmp_serde::from_slice(&message.payload).map_err(|error| Unreadable {
             reason: format!("no batch: {error}"),
@@ -123,6 +129,12 @@ pub fn read(message: &StoredMessage, rules: &Rules) -> Result<Message, Unreadabl
         ClickBatch::decode(&message.payload).map_err(|error| unreadable(error.to_string()))?;
     if let Some(click) = batch.clicks.iter().find(|click| !is_code(&click.code)) {
         return Err(unreadable(format!("{:?} is no code", click.code)));
+    }
+    let mut owners = batch.clicks.iter().map(|click| click.owner_id);
+    if let Some(owner) = owners.find(|&owner| !partition.holds(owner)) {
+        return Err(unreadable(format!(
+            "the account {owner} is not in partition {partition}"
+        )));
     }
     let stored_at_ms = i64::try_from(message.stored_at_ns / 1_000_000).unwrap_or(i64::MAX);
     let clicks = batch

@@ -3,7 +3,6 @@
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use chassis::bus::{self, Bus, Follow, Start};
-use events::streams;
 
 use super::set::fingerprint;
 use crate::store::position::Position;
@@ -28,22 +27,26 @@ pub struct Attached {
     pub missed: Option<(u64, u64)>,
 }
 
-/// Finds the place to go on: behind `position` if the stream still holds the very message that
+/// Finds the place to go on in the stream `name`: behind `position` if the stream still holds the very message that
 /// stands there, else from the first message, where the spools' numbers sort out what is new.
 ///
 /// The stream is looked at before the server makes the consumer, to know where to begin, and once
 /// more behind that: else a stream that was replaced in between would be read from a place in the
 /// one before. Since the consumer ends with its stream, and is asked last, the second look was at
 /// the stream that is followed. An error if the two differ.
-pub async fn attach(bus: &Bus, position: Option<&Position>) -> anyhow::Result<Attached> {
-    let before = look(bus, position).await?;
+pub async fn attach(
+    bus: &Bus,
+    name: &str,
+    position: Option<&Position>,
+) -> anyhow::Result<Attached> {
+    let before = look(bus, name, position).await?;
     let start = position
         .filter(|_| before.held == Held::Same)
         .map_or(Start::First, |position| {
             Start::Sequence(position.sequence + 1)
         });
-    let follow = bus.follow(streams::CLICKS.name, None, start).await?;
-    let look = look(bus, position).await?;
+    let follow = bus.follow(name, None, start).await?;
+    let look = look(bus, name, position).await?;
     ensure!(
         (&look.epoch, look.held) == (&before.epoch, before.held),
         "the stream became another one while its place was sought"
@@ -96,8 +99,8 @@ struct Look {
     last_sequence: u64,
 }
 
-async fn look(bus: &Bus, position: Option<&Position>) -> anyhow::Result<Look> {
-    let stream = stream(bus).await?;
+async fn look(bus: &Bus, name: &str, position: Option<&Position>) -> anyhow::Result<Look> {
+    let stream = stream(bus, name).await?;
     let held = holds(&stream, position).await?;
     let info = stream.cached_info();
     let read_up_to = match (held, position) {
@@ -126,10 +129,11 @@ pub struct Standing {
 /// Compares the stream with `epoch` and with what was read up to `position`.
 pub async fn standing(
     bus: &Bus,
+    name: &str,
     epoch: &str,
     position: Option<&Position>,
 ) -> anyhow::Result<Standing> {
-    let stream = stream(bus).await?;
+    let stream = stream(bus, name).await?;
     let info = stream.cached_info();
     // A message that somebody deleted is no reason to doubt while the stream is being followed.
     let is_same = bus::epoch(info) == epoch && holds(&stream, position).await? != Held::Other;
@@ -141,8 +145,8 @@ pub async fn standing(
 
 /// Whether the stream still holds the very message that stands at `position`. Only then is what lies
 /// before it what was read.
-pub async fn recognises(bus: &Bus, position: &Position) -> anyhow::Result<bool> {
-    let stream = stream(bus).await?;
+pub async fn recognises(bus: &Bus, name: &str, position: &Position) -> anyhow::Result<bool> {
+    let stream = stream(bus, name).await?;
     Ok(holds(&stream, Some(position)).await? == Held::Same)
 }
 
@@ -159,8 +163,8 @@ enum Held {
     Nothing,
 }
 
-async fn stream(bus: &Bus) -> anyhow::Result<Stream> {
-    let stream = bus.jetstream().get_stream(streams::CLICKS.name).await;
+async fn stream(bus: &Bus, name: &str) -> anyhow::Result<Stream> {
+    let stream = bus.jetstream().get_stream(name).await;
     stream.context("the stream is not there")
 }
 

@@ -15,6 +15,7 @@ const CHECK: Duration = Duration::from_secs(2);
 /// Looks after one session with the stream.
 pub struct Watch {
     bus: Bus,
+    name: String,
     epoch: String,
     probe: Probe,
     connects: u64,
@@ -24,13 +25,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch the stream `epoch`, which the follow of `probe` reads.
-    pub fn new(bus: &Bus, epoch: &str, probe: &Probe) -> Self {
+    /// Begins to watch the stream `name` with the identity `epoch`, which the follow of `probe` reads.
+    pub fn new(bus: &Bus, name: &str, epoch: &str, probe: &Probe) -> Self {
         let mut checks = interval(CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         checks.reset();
         Self {
             bus: bus.clone(),
+            name: name.to_owned(),
             epoch: epoch.to_owned(),
             probe: probe.clone(),
             connects: connects(bus),
@@ -53,7 +55,7 @@ impl Watch {
                 tracing::info!("connected again: finding the place in the stream");
                 return;
             }
-            match stream::standing(&self.bus, &self.epoch, position).await {
+            match stream::standing(&self.bus, &self.name, &self.epoch, position).await {
                 Ok(standing) if !standing.is_same => {
                     tracing::warn!("the stream is not the one that was read");
                     return;

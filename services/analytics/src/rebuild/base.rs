@@ -32,7 +32,7 @@ impl Base {
         counted: &Position,
         newest: bool,
     ) -> anyhow::Result<Self> {
-        let name = streams::CLICKS.name;
+        let name = &*state.clicks_stream();
         let stream = state
             .bus
             .jetstream()
@@ -61,7 +61,7 @@ impl Base {
                     "knows more than what is counted now".to_owned()
                 }
                 Ok(Some(position)) => {
-                    if stream::recognises(&state.bus, &position).await? {
+                    if stream::recognises(&state.bus, name, &position).await? {
                         let sequence = position.sequence;
                         return Ok(Self::Backup { path, sequence });
                     }

@@ -47,7 +47,7 @@ impl<'a> Replay<'a> {
         base: &Base,
         counted: &Position,
     ) -> anyhow::Result<Self> {
-        let name = streams::CLICKS.name;
+        let name = &*state.clicks_stream();
         let epoch = state.bus.epoch(name).await?;
         ensure!(
             counted.epoch == epoch,
@@ -155,8 +155,9 @@ impl<'a> Replay<'a> {
             sequence: last.sequence,
             fingerprint: fingerprint(&last.payload, last.stored_at_ns),
         };
-        let rules = self.state.rules.clone();
-        let reading = tokio::task::spawn_blocking(move || set::read_all(messages, &rules));
+        let (rules, partition) = (self.state.rules.clone(), self.state.partition);
+        let reading =
+            tokio::task::spawn_blocking(move || set::read_all(messages, &rules, partition));
         let (messages, unreadable) = reading.await?;
         self.unreadable += unreadable.len() as u64;
         let set = Set {

@@ -4,8 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use chassis::caller::Caller;
 use chassis::extract;
+use events::{Partition, streams, subjects};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::refusals::{BadBody, BadFeed, Refusals};
 use crate::error::Error;
@@ -14,20 +16,31 @@ use crate::store::{accounts, feed};
 
 /// Your feed.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "enabled": true, "dropped": 0 }))]
+#[schema(example = json!({
+    "enabled": true,
+    "dropped": 0,
+    "stream": "FEED",
+    "subject": "feed.v1.0199d3a4-7c11-7b6e-9f3a-2f1d5d0a8c44.>",
+}))]
 pub struct FeedView {
-    /// Whether your clicks are published on `feed.v1.<your id>.<code>`.
+    /// Whether your clicks are published.
     enabled: bool,
     /// How many clicks were counted but never published, because too many waited while the bus was
     /// away.
     dropped: u64,
+    /// The stream on NATS that your clicks are in.
+    stream: String,
+    /// Their subjects there: `>` stands for the code.
+    subject: String,
 }
 
-impl From<feed::Feed> for FeedView {
-    fn from(feed: feed::Feed) -> Self {
+impl FeedView {
+    fn new(feed: &feed::Feed, partition: Partition, owner: Uuid) -> Self {
         Self {
             enabled: feed.enabled,
             dropped: feed.dropped,
+            stream: streams::FEED.name_in(partition).into_owned(),
+            subject: subjects::feed(partition, owner, ">"),
         }
     }
 }
@@ -60,13 +73,14 @@ pub async fn show(State(app): State<AppState>, caller: Caller) -> Result<Json<Fe
         .database
         .read(move |c| Ok::<_, Error>(feed::of(c, caller.user_id)?))
         .await?;
-    Ok(Json(feed.into()))
+    Ok(Json(FeedView::new(&feed, app.partition, caller.user_id)))
 }
 
 /// Turn your feed on or off
 ///
-/// While it is on, each click that is counted is published once on `feed.v1.<your id>.<code>` of
-/// the stream `FEED`, where it stays for 72 hours. What was counted before is not published; what
+/// While it is on, each click that is counted is published once on the subject
+/// `feed.v1.<your id>.<code>` of the stream `FEED` (or where the answer says), and stays there for
+/// 72 hours. What was counted before is not published; what
 /// waits when you turn it off still is.
 #[utoipa::path(
     put,
@@ -95,5 +109,6 @@ pub async fn set(
         feed::set(tx, caller.user_id, switch.enabled)?;
         Ok(feed::of(tx, caller.user_id)?)
     });
-    Ok(Json(write.await?.into()))
+    let feed = write.await?;
+    Ok(Json(FeedView::new(&feed, app.partition, caller.user_id)))
 }

@@ -25,7 +25,8 @@ pub enum Refusals {
             "detail": "something went wrong on our side"
         }))]
     Internal(#[to_schema] Problem),
-    /// The service is stopping: whether a change was made has to be looked up.
+    /// The service is stopping, or the part of it that has your account is away: whether a change
+    /// was made has to be looked up.
     #[response(status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u64, description = "Seconds to wait")),
         example = json!({

@@ -14,6 +14,7 @@ use super::refusals::{BadQuery, NoSuchLink, Refusals, TooMany};
 use super::totals::code_in_path;
 use crate::domain::{ClickFilter, EventId};
 use crate::error::Error;
+use crate::forward;
 use crate::state::AppState;
 use crate::store::reports;
 use crate::streams::{self, ClickEvent, Watch};
@@ -35,10 +36,8 @@ impl FromRequestParts<AppState> for Viewer {
         let extract::Query(query) =
             extract::Query::<StreamQuery>::from_request_parts(parts, app).await?;
         let user_id = match &query.ticket {
-            Some(ticket) => app
-                .streams
-                .tickets
-                .redeem(ticket, app.clock.now())
+            Some(ticket) => forward::secret_of(ticket, app.partition)
+                .and_then(|secret| app.streams.tickets.redeem(secret, app.clock.now()))
                 .ok_or(Error::BadTicket)?,
             None => Caller::from_request_parts(parts, app).await?.user_id,
         };

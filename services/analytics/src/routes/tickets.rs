@@ -9,6 +9,7 @@ use chassis::caller::Caller;
 use super::bodies::StreamTicket;
 use super::refusals::{Refusals, TooMany};
 use crate::error::Error;
+use crate::forward;
 use crate::state::AppState;
 use crate::streams::TICKET_LIFETIME;
 
@@ -42,7 +43,7 @@ pub async fn issue(
 > {
     let ticket = app.streams.tickets.issue(caller.user_id, app.clock.now())?;
     let body = StreamTicket {
-        ticket: ticket.secret,
+        ticket: forward::mark_ticket(&ticket.secret, app.partition),
         expires_at: ticket.expires_at,
         expires_in: TICKET_LIFETIME.as_secs(),
     };

@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use axum::response::sse::Event;
 use chassis::backoff::Backoff;
 use chassis::bus::{self, Start, StoredMessage};
-use events::{Click, streams::CLICKS};
+use events::Click;
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -156,7 +156,12 @@ impl Producer {
         let mut backoff = Backoff::default();
         while self.place.sequence > applied {
             let info = async {
-                let mut stream = self.app.bus.jetstream().get_stream(CLICKS.name).await?;
+                let mut stream = self
+                    .app
+                    .bus
+                    .jetstream()
+                    .get_stream(&*self.app.clicks_stream())
+                    .await?;
                 Ok::<_, anyhow::Error>(stream.info().await?.state.last_sequence)
             };
             match info.await {
@@ -183,7 +188,8 @@ impl Producer {
         let mut backoff = Backoff::default();
         while self.next_sequence() <= applied {
             let start = Start::Sequence(self.next_sequence());
-            let follow = self.app.bus.follow(CLICKS.name, None, start).await;
+            let name = self.app.clicks_stream();
+            let follow = self.app.bus.follow(&name, None, start).await;
             let result = match follow {
                 Ok(follow) => self.read(follow, applied).await?,
                 Err(error) => Err(error.into()),
@@ -233,7 +239,7 @@ impl Producer {
         if let Ok(Message {
             clicks: Some(clicks),
             ..
-        }) = set::read(message, &self.app.rules)
+        }) = set::read(message, &self.app.rules, self.app.partition)
         {
             for (index, Counted { click, kind, agent }) in (0..).zip(&clicks) {
                 let id = EventId {

@@ -9,7 +9,7 @@ use async_nats::jetstream;
 use chassis::bus::{Bus, BusConfig};
 use chassis::shutdown::Shutdown;
 use chassis::testing::{Folder, eventually};
-use events::{AccountClosed, LinkRecord, LinkState, streams, subjects};
+use events::{AccountClosed, LinkRecord, LinkState, Partition, streams, subjects};
 use uuid::Uuid;
 
 use crate::bench::Bench;
@@ -59,8 +59,8 @@ async fn a_closed_account_is_erased_and_late_clicks_are_dropped() {
     let numbers = bench.numbers();
     feeder.publish(0..50).await;
     numbers.reach(feeder.link_id, 50).await;
-    let feed = subjects::feed(feeder.owner_id, "abc");
-    let others_feed = subjects::feed(Uuid::now_v7(), "abc");
+    let feed = subjects::feed(Partition::WHOLE, feeder.owner_id, "abc");
+    let others_feed = subjects::feed(Partition::WHOLE, Uuid::now_v7(), "abc");
     for subject in [feed, others_feed] {
         feeder
             .jetstream()

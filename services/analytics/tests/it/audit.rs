@@ -19,6 +19,7 @@ async fn announce(bench: &Bench, feeder: &Feeder, reached: [u64; 2], state: Spoo
     let report = SpoolReport {
         spool: feeder.spool,
         partition: 0,
+        partitions: 1,
         appended,
         acknowledged,
         at_ms: bench.clock.now_ms(),

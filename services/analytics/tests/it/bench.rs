@@ -45,7 +45,8 @@ impl Bench {
             database: DatabaseFile::new(database, Profile::Local),
             jwks_url: "http://127.0.0.1:1/jwks.json".parse().unwrap(),
             retention: Retention::default(),
-            partitions: 1,
+            partition: events::Partition::WHOLE,
+            others: None,
         }
     }
 

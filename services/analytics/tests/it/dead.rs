@@ -8,7 +8,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
 use chassis::testing::eventually;
-use events::{ClickBatch, streams, subjects};
+use events::{ClickBatch, Partition, streams, subjects};
 use reqwest::StatusCode;
 
 use crate::audit::post;
@@ -26,7 +26,10 @@ pub async fn set_aside(feeder: &Feeder, numbers: std::ops::Range<u64>) -> u64 {
     };
     let mut headers = HeaderMap::new();
     headers.insert("Kurz-Reason", "not a valid Click: from the future");
-    headers.insert("Kurz-Subject", subjects::clicks(0, feeder.spool).as_str());
+    headers.insert(
+        "Kurz-Subject",
+        subjects::clicks(Partition::WHOLE, feeder.spool).as_str(),
+    );
     headers.insert("Kurz-Sequence", "2");
     headers.insert("Kurz-Epoch", "the-epoch");
     let payload = bytes::Bytes::from(batch.encode());

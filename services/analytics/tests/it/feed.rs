@@ -11,7 +11,7 @@ use analytics::{App, Config};
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use chassis::testing::{Issuer, Running, eventually};
-use events::{Click, streams, subjects};
+use events::{Click, Partition, streams, subjects};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -176,8 +176,14 @@ async fn a_message_is_a_cloud_event_that_says_what_its_owner_may_know() {
     let [first, second] = messages.as_slice() else {
         panic!("{messages:?}");
     };
-    assert_eq!(*first.subject, *subjects::feed(feeder.owner_id, "abc"));
-    assert_eq!(*second.subject, *subjects::feed(feeder.owner_id, "Two_2"));
+    assert_eq!(
+        *first.subject,
+        *subjects::feed(Partition::WHOLE, feeder.owner_id, "abc")
+    );
+    assert_eq!(
+        *second.subject,
+        *subjects::feed(Partition::WHOLE, feeder.owner_id, "Two_2")
+    );
     for (name, value) in [
         ("ce-specversion", "1.0"),
         ("ce-id", &format!("{}-0", feeder.spool)),
@@ -306,7 +312,7 @@ async fn closing_an_account_takes_its_feed_away_and_nobody_elses() {
     drop(database);
     let left_over = jetstream::Context::publish(
         staying.jetstream(),
-        subjects::feed(leaving.owner_id, "abc"),
+        subjects::feed(Partition::WHOLE, leaving.owner_id, "abc"),
         "{}".into(),
     );
     left_over.await.unwrap().await.unwrap();

@@ -7,7 +7,7 @@
 
 use async_nats::jetstream;
 use chassis::testing::{Folder, eventually};
-use events::{streams, subjects};
+use events::{Partition, streams, subjects};
 
 use crate::bench::{Bench, copy_folder};
 use crate::feed::{FeedBench, expected, ids};
@@ -251,7 +251,7 @@ async fn a_stranger_in_the_stream_costs_nobody_a_click() {
     let feeder = with_clicks(&feeds, 3).await;
     let analytics = feeds.start().await;
     let stranger = || async {
-        let subject = subjects::feed(feeder.owner_id, "abc");
+        let subject = subjects::feed(Partition::WHOLE, feeder.owner_id, "abc");
         let sent = feeder.jetstream().publish(subject, "{}".into()).await;
         sent.unwrap().await.unwrap();
     };

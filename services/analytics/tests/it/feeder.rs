@@ -7,7 +7,7 @@
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::PublishMessage;
-use events::{Click, ClickBatch, Hints, subjects};
+use events::{Click, ClickBatch, Hints, Partition, subjects};
 use uuid::Uuid;
 
 /// A user agent that counts as a person.
@@ -90,7 +90,7 @@ impl Feeder {
     pub async fn publish_bytes(&self, payload: Vec<u8>) -> u64 {
         chassis::testing::eventually(|| async {
             let message = PublishMessage::build().payload(payload.clone().into());
-            let subject = subjects::clicks(0, self.spool);
+            let subject = subjects::clicks(Partition::WHOLE, self.spool);
             // The stream may not be declared yet.
             let sent = self.jetstream.send_publish(subject, message).await.ok()?;
             Some(sent.await.ok()?.sequence)

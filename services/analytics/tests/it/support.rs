@@ -12,7 +12,7 @@ use chassis::clock::Clock;
 use chassis::database_file::DatabaseFile;
 use chassis::sqlite::Profile;
 use chassis::testing::{Folder, Issuer, NatsServer, Running, eventually};
-use events::{Click, ClickBatch, Hints, streams, subjects};
+use events::{Click, ClickBatch, Hints, Partition, streams, subjects};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -50,7 +50,8 @@ impl TestApp {
             database: DatabaseFile::new(database, Profile::Local),
             jwks_url: issuer.jwks_url(),
             retention: Retention::default(),
-            partitions: 1,
+            partition: Partition::WHOLE,
+            others: None,
         };
         let running = Running::start(config, &nats, clock.clone()).await;
         Self {
@@ -149,7 +150,7 @@ impl Spool<'_> {
             first: self.next,
             clicks,
         };
-        let (payload, subject) = (batch.encode(), subjects::clicks(0, self.id));
+        let (payload, subject) = (batch.encode(), subjects::clicks(Partition::WHOLE, self.id));
         let stored = eventually(|| async {
             // The stream may not be declared yet.
             jetstream

@@ -1,12 +1,13 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, StorageType};
-use events::StreamSpec;
 use events::streams::EPOCH_KEY;
+use events::{Partition, StreamSpec};
 use uuid::Uuid;
 
 use super::Bus;
@@ -25,14 +26,25 @@ impl Bus {
     /// Creates the stream, or brings it up to date. Waits until NATS is there, or until the
     /// shutdown begins. A change that would lose stored messages is refused with an error.
     pub async fn declare(&self, spec: &StreamSpec) -> anyhow::Result<Declared> {
+        self.declare_in(spec, Partition::WHOLE).await
+    }
+
+    /// The same for the stream that `spec` stands for in a partition. An error, too, if another
+    /// stream takes its subjects: that of another division.
+    pub async fn declare_in(
+        &self,
+        spec: &StreamSpec,
+        partition: Partition,
+    ) -> anyhow::Result<Declared> {
+        let name = spec.name_in(partition);
         let mut backoff = Backoff::default();
         loop {
-            match self.try_declare(spec).await {
+            match self.try_declare(spec, partition).await {
                 Ok(declared) => return Ok(declared),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Temporary(error)) => {
                     tracing::warn!(
-                        stream = spec.name,
+                        stream = &*name,
                         error = format!("{error:#}"),
                         "stream not declared yet: trying again"
                     );
@@ -41,8 +53,7 @@ impl Bus {
             backoff.wait(&self.shutdown).await;
             ensure!(
                 !self.shutdown.is_cancelled(),
-                "stopped before {} was declared",
-                spec.name
+                "stopped before {name} was declared"
             );
         }
     }
@@ -53,8 +64,13 @@ impl Bus {
         Ok(epoch(stream.cached_info()))
     }
 
-    async fn try_declare(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
-        let existing = match self.jetstream.get_stream(spec.name).await {
+    async fn try_declare(
+        &self,
+        spec: &StreamSpec,
+        partition: Partition,
+    ) -> Result<Declared, Failure> {
+        let name = spec.name_in(partition);
+        let existing = match self.jetstream.get_stream(&*name).await {
             Ok(stream) => stream.cached_info().clone(),
             Err(error) => {
                 let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
@@ -62,10 +78,10 @@ impl Bus {
                 if !missing {
                     return Err(Failure::Temporary(error.into()));
                 }
-                return self.create(spec).await;
+                return self.create(spec, partition).await;
             }
         };
-        let wanted = self.config(spec, existing.config.metadata.clone());
+        let wanted = self.config(spec, partition, existing.config.metadata.clone());
         if existing.state.messages > 0 {
             loses_nothing(&existing.config, &wanted).map_err(Failure::Final)?;
         }
@@ -73,33 +89,45 @@ impl Bus {
             self.jetstream
                 .update_stream(&wanted)
                 .await
-                .with_context(|| format!("can't update the stream {}", spec.name))
+                .with_context(|| format!("can't update the stream {name}"))
                 .map_err(Failure::Temporary)?;
-            tracing::info!(stream = spec.name, "stream updated");
+            tracing::info!(stream = &*name, "stream updated");
         }
         Ok(Declared::Existing)
     }
 
-    async fn create(&self, spec: &StreamSpec) -> Result<Declared, Failure> {
+    async fn create(&self, spec: &StreamSpec, partition: Partition) -> Result<Declared, Failure> {
+        let name = spec.name_in(partition);
         let metadata = HashMap::from([(EPOCH_KEY.to_owned(), Uuid::now_v7().to_string())]);
-        self.jetstream
-            .create_stream(self.config(spec, metadata))
-            .await
-            .with_context(|| format!("can't create the stream {}", spec.name))
-            .map_err(Failure::Temporary)?;
-        tracing::info!(stream = spec.name, "stream created");
+        let created = self
+            .jetstream
+            .create_stream(self.config(spec, partition, metadata))
+            .await;
+        created.map_err(|error| {
+            let overlaps = matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP);
+            let error =
+                anyhow::Error::from(error).context(format!("can't create the stream {name}"));
+            if overlaps {
+                Failure::Final(error)
+            } else {
+                Failure::Temporary(error)
+            }
+        })?;
+        tracing::info!(stream = &*name, "stream created");
         Ok(Declared::Created)
     }
 
-    fn config(&self, spec: &StreamSpec, metadata: HashMap<String, String>) -> Config {
+    fn config(
+        &self,
+        spec: &StreamSpec,
+        partition: Partition,
+        metadata: HashMap<String, String>,
+    ) -> Config {
         Config {
-            name: spec.name.to_owned(),
+            name: spec.name_in(partition).into_owned(),
             description: Some(spec.description.to_owned()),
-            subjects: spec
-                .subjects
-                .iter()
-                .map(|subject| (*subject).to_owned())
-                .collect(),
+            subjects: spec.subjects_in(partition).map(Cow::into_owned).collect(),
             max_messages_per_subject: spec.max_messages_per_subject.map_or(-1, i64::from),
             max_age: spec.max_age.unwrap_or_default(),
             max_bytes: spec

@@ -79,23 +79,23 @@ pub(super) const OPERATOR: Identity = Identity {
 };
 
 impl Identity {
-    /// What it may do; none for everything.
-    pub(super) fn permissions(&self) -> Option<Permissions> {
+    /// What it may do when there are so many partitions; none for everything.
+    pub(super) fn permissions(&self, partitions: u32) -> Option<Permissions> {
         (self.name != OPERATOR.name).then(|| Permissions {
-            publish: self.may_publish(),
+            publish: self.may_publish(partitions),
             // The chassis gives each service its own inbox.
             subscribe: vec![format!("_INBOX_{}.>", self.name)],
         })
     }
 
     /// The subjects that it may publish on, those of requests among them.
-    fn may_publish(&self) -> Vec<String> {
+    fn may_publish(&self, partitions: u32) -> Vec<String> {
         let mut subjects: Vec<String> = Vec::new();
         subjects.extend(self.publishes.iter().map(|&subject| subject.to_owned()));
         let mut api = |verbs: &[&str], streams: &[&StreamSpec]| {
-            for stream in streams {
+            for name in streams.iter().flat_map(|stream| stream.names(partitions)) {
                 for verb in verbs {
-                    subjects.push(format!("$JS.API.{}", verb.replace("{}", stream.name)));
+                    subjects.push(format!("$JS.API.{}", verb.replace("{}", &name)));
                 }
             }
         };
@@ -112,6 +112,10 @@ impl Identity {
         api(&["STREAM.MSG.GET.{}"], self.looks_into);
         api(&["STREAM.PURGE.{}"], self.purges);
         api(&["STREAM.MSG.DELETE.{}"], self.deletes_from);
+        // Before it makes its own stream it looks for those of another division.
+        if partitions > 1 && self.owns.iter().any(|stream| stream.partitioned) {
+            subjects.push("$JS.API.STREAM.NAMES".to_owned());
+        }
         subjects
     }
 }

@@ -12,7 +12,7 @@ use chassis::bus::Bus;
 use chassis::clock::Clock;
 use chassis::service::Context;
 use chassis::shutdown::Shutdown;
-use events::{SpoolReport, SpoolState, streams, subjects};
+use events::{Partition, SpoolReport, SpoolState, streams, subjects};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ pub(crate) struct Standings(Arc<Mutex<BTreeMap<Uuid, Standing>>>);
 /// How far one spool is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Standing {
-    partition: u32,
+    partition: Partition,
     appended: u64,
     acknowledged: u64,
     state: SpoolState,
@@ -43,7 +43,7 @@ struct Standing {
 
 impl Standings {
     /// An earlier process left this spool: nothing of it was read yet.
-    pub(crate) fn inherit(&self, spool: Uuid, partition: u32) {
+    pub(crate) fn inherit(&self, spool: Uuid, partition: Partition) {
         let standing = Standing {
             partition,
             appended: 0,
@@ -55,7 +55,7 @@ impl Standings {
     }
 
     /// So far a spool is now. Numbers never fall.
-    pub(crate) fn set(&self, spool: Uuid, partition: u32, appended: u64, acknowledged: u64) {
+    pub(crate) fn set(&self, spool: Uuid, partition: Partition, appended: u64, acknowledged: u64) {
         let mut standings = self.lock();
         let standing = standings.entry(spool).or_insert(Standing {
             partition,
@@ -238,7 +238,8 @@ impl Announcer {
         let subject = subjects::spool(spool);
         let mut report = SpoolReport {
             spool,
-            partition: standing.partition,
+            partition: standing.partition.number(),
+            partitions: standing.partition.of(),
             appended: standing.appended,
             acknowledged: standing.acknowledged,
             at_ms: self.clock.now_ms(),
@@ -282,9 +283,9 @@ mod tests {
     #[test]
     fn what_a_spool_has_reached_never_falls() {
         let (standings, spool) = (Standings::default(), Uuid::now_v7());
-        standings.inherit(spool, 0);
-        standings.set(spool, 0, 9, 7);
-        standings.set(spool, 0, 5, 8);
+        standings.inherit(spool, Partition::WHOLE);
+        standings.set(spool, Partition::WHOLE, 9, 7);
+        standings.set(spool, Partition::WHOLE, 5, 8);
         let (_, standing) = standings.snapshot()[0];
         assert_eq!((standing.appended, standing.acknowledged), (9, 8));
         assert!(standing.inherited);

@@ -10,13 +10,14 @@
 //!
 //! After any failure `expected` is forgotten, and found again by asking the stream's leader.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use chassis::bus::Bus;
-use events::{click, streams, subjects};
+use events::{Partition, click, streams, subjects};
 use uuid::Uuid;
 
 use crate::spool::Batch;
@@ -50,6 +51,7 @@ pub(super) enum Error {
 pub(super) struct Courier {
     bus: Bus,
     spool: Uuid,
+    stream: Cow<'static, str>,
     subject: String,
     position: u64,
     expected: Option<u64>,
@@ -57,11 +59,12 @@ pub(super) struct Courier {
 
 impl Courier {
     /// For a spool that is new: nothing of it can be in the stream.
-    pub(super) fn new(bus: Bus, partition: u32, spool: Uuid) -> Self {
+    pub(super) fn new(bus: Bus, partition: Partition, spool: Uuid) -> Self {
         let subject = subjects::clicks(partition, spool);
         Self {
             bus,
             spool,
+            stream: streams::CLICKS.name_in(partition),
             subject,
             position: 0,
             expected: Some(0),
@@ -69,7 +72,7 @@ impl Courier {
     }
 
     /// For a spool that an earlier process left: anything of it may be there.
-    pub(super) fn of_leftover(bus: Bus, partition: u32, spool: Uuid) -> Self {
+    pub(super) fn of_leftover(bus: Bus, partition: Partition, spool: Uuid) -> Self {
         Self {
             expected: None,
             ..Self::new(bus, partition, spool)
@@ -103,7 +106,7 @@ impl Courier {
         let stream = self
             .bus
             .jetstream()
-            .get_stream_no_info(streams::CLICKS.name)
+            .get_stream_no_info(&*self.stream)
             .await?;
         let question = stream.get_last_raw_message_by_subject(&self.subject);
         let answer = tokio::time::timeout(ACK_TIMEOUT, question)
@@ -162,7 +165,7 @@ impl Courier {
             return Err(Error::Silent);
         };
         let payload = click::encode_batch(self.spool, batch.first(), batch.clicks());
-        let headers = headers(expected, traceparent);
+        let headers = headers(&self.stream, expected, traceparent);
         let publish = async {
             let subject = self.subject.clone();
             let sent = self
@@ -180,10 +183,12 @@ impl Courier {
     }
 }
 
-fn headers(expected: u64, traceparent: Option<String>) -> HeaderMap {
+fn headers(stream: &str, expected: u64, traceparent: Option<String>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-    headers.insert(NATS_EXPECTED_STREAM, streams::CLICKS.name);
+    // With another number of partitions the same subject is of another stream, where this would be
+    // counted in the wrong place: it is refused there, and waits.
+    headers.insert(NATS_EXPECTED_STREAM, stream);
     headers.insert("content-type", events::CONTENT_TYPE);
     if let Some(traceparent) = traceparent {
         headers.insert("traceparent", traceparent);

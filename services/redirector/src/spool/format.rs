@@ -9,6 +9,7 @@
 //! through the header's checksum, the segment that it stands in: a block of another segment, or an
 //! older one of the same place, is never taken for a record.
 
+use events::Partition;
 use uuid::Uuid;
 
 /// Says that a file is a segment of a spool.
@@ -29,7 +30,7 @@ pub(super) struct Header {
     /// The spool that it belongs to.
     pub(super) spool: Uuid,
     /// The partition of that spool.
-    pub(super) partition: u32,
+    pub(super) partition: Partition,
     /// The number of its first click.
     pub(super) first: u64,
 }
@@ -40,7 +41,7 @@ impl Header {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.partition.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.partition.to_bits().to_le_bytes());
         bytes[16..32].copy_from_slice(self.spool.as_bytes());
         bytes[32..40].copy_from_slice(&self.first.to_le_bytes());
         let seed = crc32c::crc32c(&bytes[..40]);
@@ -62,7 +63,7 @@ impl Header {
         }
         let header = Self {
             spool: Uuid::from_slice(&bytes[16..32]).ok()?,
-            partition: u32_at(bytes, 12),
+            partition: Partition::from_bits(u32_at(bytes, 12)),
             first: u64_at(bytes, 32),
         };
         Some((header, seed))

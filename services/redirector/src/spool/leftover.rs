@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::PathBuf;
 
+use events::Partition;
 use uuid::Uuid;
 
 use super::batch::{Batch, Limits};
@@ -28,7 +29,7 @@ pub struct Leftover {
 
 #[derive(Debug)]
 struct Piece {
-    partition: u32,
+    partition: Partition,
     _reservation: Reservation,
 }
 
@@ -96,7 +97,7 @@ impl Leftover {
     }
 
     /// The partition to publish to, if any segment can be read.
-    pub fn partition(&self) -> Option<u32> {
+    pub fn partition(&self) -> Option<Partition> {
         self.segments.values().next().map(|piece| piece.partition)
     }
 

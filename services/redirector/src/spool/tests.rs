@@ -186,7 +186,7 @@ fn what_can_not_be_a_click_is_refused() {
 #[test]
 fn a_spool_in_memory_behaves_the_same_and_touches_no_disk() {
     let budget = Budget::new(SMALLEST_SPOOL);
-    let spool = Spool::open(0, None, budget.clone(), SMALLEST_SPOOL).unwrap();
+    let spool = Spool::open(Partition::WHOLE, None, budget.clone(), SMALLEST_SPOOL).unwrap();
     let mut kept = 0;
     while spool.append(&click(kept)).is_ok() {
         kept += 1;

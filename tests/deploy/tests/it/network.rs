@@ -99,7 +99,7 @@ fn parties(kurz: &Rendering) -> Vec<Party> {
 }
 
 /// What is drawn: from, to, port.
-fn drawn(parties: &[Party]) -> BTreeSet<String> {
+fn drawn(kurz: &Rendering, parties: &[Party]) -> BTreeSet<String> {
     let mut drawn = BTreeSet::new();
     let mut arrow = |from: &str, to: &str, port: &str| drawn.insert(arrow(from, to, port));
     for service in SERVICES {
@@ -112,6 +112,9 @@ fn drawn(parties: &[Party]) -> BTreeSet<String> {
     // the keys of tokens
     arrow("shortener", "auth", "TCP 8080");
     arrow("analytics", "auth", "TCP 8080");
+    if kurz.yaml.contains("KURZ_PARTITIONS") {
+        arrow("analytics", "analytics", "TCP 8080");
+    }
     arrow("nats", "nats", "TCP 6222");
     arrow("subscribers", "nats", "TCP 4222");
     arrow("traefik", "a solver", "TCP 8089");
@@ -134,7 +137,7 @@ fn is_ours(party: &Party) -> bool {
 rule! {
     what_is_drawn_is_allowed_and_nothing_else: |kurz| {
         let parties = parties(kurz);
-        let drawn = drawn(&parties);
+        let drawn = drawn(kurz, &parties);
         // Each side by itself: what one of them lets through is held back by the other only until that changes.
         ["Egress", "Ingress"].iter().flat_map(|side| {
             let allowed = allowed(kurz, &parties, side);

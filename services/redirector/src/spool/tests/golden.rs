@@ -1,6 +1,6 @@
 use std::fs;
 
-use events::{ClickBatch, click};
+use events::{ClickBatch, Partition, click};
 use uuid::Uuid;
 
 use super::super::format::{HEADER, Header, RECORD_HEADER, checksum_of_click, write_record};
@@ -14,7 +14,7 @@ const CLICKS: &[u8] = include_bytes!("../../../../../events/golden/click_batch.v
 fn header() -> Header {
     Header {
         spool: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003),
-        partition: 2,
+        partition: Partition::from_bits(2),
         first: 1_000_000,
     }
 }
@@ -34,7 +34,7 @@ fn what_every_released_version_left_can_be_read() {
     let disk = Disk::new();
     fs::write(disk.folder.segment(header().spool, 1), SEGMENT).unwrap();
     let leftovers = disk.leftovers();
-    assert_eq!(leftovers[0].partition(), Some(2));
+    assert_eq!(leftovers[0].partition(), Some(Partition::from_bits(2)));
     assert!(leftovers[0].chapters().all(|chapter| chapter.torn == 0));
     let expected: Vec<_> = (1_000_000..).zip(clicks()).collect();
     assert_eq!(expected.len(), 2);

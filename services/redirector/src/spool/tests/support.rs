@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use events::Partition;
+
 use super::super::{Budget, Folder, Leftover, Limits, Spool};
 
 /// A folder for spools that goes with its value.
@@ -25,7 +27,14 @@ impl Disk {
     }
 
     pub(super) fn spool(&self, bytes: u64) -> Spool {
-        Spool::open(3, Some(self.folder.clone()), self.budget.clone(), bytes).unwrap()
+        let partition = Partition::new(3, 4).unwrap();
+        Spool::open(
+            partition,
+            Some(self.folder.clone()),
+            self.budget.clone(),
+            bytes,
+        )
+        .unwrap()
     }
 
     /// All segments, in the order in which they were made.

@@ -1,24 +1,38 @@
 //! The stream as its reader sees it, over a connection of its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use chassis::testing::{NatsServer, eventually};
-use events::{ClickBatch, streams, subjects};
+use events::{ClickBatch, Partition, streams};
 use uuid::Uuid;
 
 pub struct Stream {
     pub jetstream: jetstream::Context,
+    partition: Partition,
 }
 
 impl Stream {
     /// The stream as analytics makes it.
     pub async fn declare(nats: &NatsServer) -> Self {
-        let stream = Self::connect(nats).await;
+        Self::declare_in(nats, Partition::WHOLE).await
+    }
+
+    /// The one of a partition.
+    pub async fn declare_in(nats: &NatsServer, partition: Partition) -> Self {
+        let stream = Self {
+            partition,
+            ..Self::connect(nats).await
+        };
         stream.make(-1).await;
         stream
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        streams::CLICKS.name_in(self.partition)
     }
 
     /// Nothing but a connection.
@@ -28,25 +42,26 @@ impl Stream {
             .expect("the bus answers");
         Self {
             jetstream: jetstream::new(client),
+            partition: Partition::WHOLE,
         }
     }
 
     pub async fn make(&self, max_messages: i64) {
         self.jetstream
-            .create_or_update_stream(config(max_messages))
+            .create_or_update_stream(self.config(max_messages))
             .await
             .expect("the bus answers");
     }
 
     pub async fn delete(&self) {
         self.jetstream
-            .delete_stream(streams::CLICKS.name)
+            .delete_stream(&*self.name())
             .await
             .expect("the bus answers");
     }
 
     pub async fn messages(&self) -> Vec<StreamMessage> {
-        let Ok(mut stream) = self.jetstream.get_stream(streams::CLICKS.name).await else {
+        let Ok(mut stream) = self.jetstream.get_stream(&*self.name()).await else {
             return Vec::new();
         };
         let state = stream.info().await.expect("the bus answers").state.clone();
@@ -81,20 +96,21 @@ impl Stream {
         clicks
     }
 
+    fn config(&self, max_messages: i64) -> Config {
+        let subjects = streams::CLICKS.subjects_in(self.partition);
+        Config {
+            name: self.name().into_owned(),
+            subjects: subjects.map(Cow::into_owned).collect(),
+            discard: DiscardPolicy::New,
+            max_messages,
+            ..Config::default()
+        }
+    }
+
     /// Waits until it holds so many clicks.
     #[track_caller]
     pub fn holds(&self, clicks: usize) -> impl Future<Output = ()> {
         eventually(move || async move { (self.clicks().await.len() >= clicks).then_some(()) })
-    }
-}
-
-fn config(max_messages: i64) -> Config {
-    Config {
-        name: streams::CLICKS.name.to_owned(),
-        subjects: vec![subjects::CLICKS_ALL.to_owned()],
-        discard: DiscardPolicy::New,
-        max_messages,
-        ..Config::default()
     }
 }
 

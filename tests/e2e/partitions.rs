@@ -244,3 +244,38 @@ async fn another_division_is_refused() {
     let first = bench.begin(of(0, 3)).await;
     bench.counted(&first, &owners[0], 1).await;
 }
+
+/// From one to three, as docs/operations.md says: redirects go on, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_can_be_divided() {
+    let bench = Bench::start().await;
+    let whole = bench.undivided().await;
+    let owners = bench.owners(1).await;
+    let before = bench.undivided_redirector().await;
+    for (owner, clicks) in owners.iter().zip(1..) {
+        bench.visit_at(&before, owner, clicks).await;
+        bench.counted(&whole, owner, clicks).await;
+    }
+    // The redirectors first: what the new ones record waits, what the old ones left is counted.
+    for owner in &owners {
+        bench.visit(owner, 10).await;
+    }
+    before.stop().await;
+    let (status, text) = whole.audit().await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert!(whole.terminate().await.success());
+    bench.delete_streams(&["CLICKS", "FEED"]).await;
+    for partition in Partition::all(COUNT) {
+        bench.divide(partition);
+    }
+    let programs = bench.all().await;
+    for (owner, clicks) in owners.iter().zip(1..) {
+        for program in &programs {
+            bench.counted(program, owner, clicks + 10).await;
+        }
+    }
+    for program in &programs {
+        let (status, text) = program.audit().await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+    }
+}

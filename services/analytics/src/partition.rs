@@ -50,7 +50,7 @@ pub async fn declare(state: &AppState, spec: &StreamSpec) -> anyhow::Result<()> 
     }
     let declared = state.bus.declare_in(spec, state.partition).await;
     declared.map(|_| ()).map_err(|error| {
-        if error.chain().any(|cause| cause.is::<CreateStreamError>()) {
+        if error.is::<CreateStreamError>() {
             error.context(refusal(state.partition, "its subjects are taken"))
         } else {
             error

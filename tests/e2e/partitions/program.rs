@@ -17,6 +17,7 @@ use e2e::{Redirector, visit};
 use events::{Partition, streams, subjects};
 use futures_util::TryStreamExt as _;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +27,9 @@ pub const COUNT: u32 = 3;
 
 /// This program is a service when it is called by the name of one.
 const SERVICE: &str = env!("CARGO_BIN_EXE_crash");
+
+/// What docs/operations.md gives to sqlite3.
+const DIVIDE: &str = include_str!("../../../docs/examples/divide.sql");
 
 /// Everything but analytics, and where its processes will be.
 pub struct Bench {
@@ -64,8 +68,8 @@ impl Bench {
     pub async fn start() -> Self {
         let (nats, folder) = (NatsServer::start().await, Folder::new());
         let issuer = Issuer::start().await;
-        let shortener = run(&nats, &issuer, &folder).await;
-        let redirector = run(&nats, &issuer, &folder).await;
+        let shortener = run(&nats, &issuer, &folder, COUNT).await;
+        let redirector = run(&nats, &issuer, &folder, COUNT).await;
         Self {
             nats,
             issuer,
@@ -94,6 +98,43 @@ impl Bench {
         let program = self.spawn(partition, self.database(partition), self.pattern());
         program.ready().await;
         program
+    }
+
+    /// Starts the one that has every account, and waits until all are ready.
+    pub async fn undivided(&self) -> Program {
+        let program = self.spawn(Partition::WHOLE, self.whole(), self.pattern());
+        program.ready().await;
+        self.shortener.ready().await;
+        self.redirector.ready().await;
+        program
+    }
+
+    /// A redirector that knows of no partitions.
+    pub async fn undivided_redirector(&self) -> Redirector {
+        let redirector: Redirector = run(&self.nats, &self.issuer, &self.folder, 1).await;
+        redirector.ready().await;
+        redirector
+    }
+
+    /// Makes the database of a partition out of the one that had every account.
+    pub fn divide(&self, partition: Partition) {
+        let path = self.database(partition);
+        fs::copy(self.whole(), &path).unwrap();
+        let statements = DIVIDE
+            .replace(":number", &partition.number().to_string())
+            .replace(":of", &partition.of().to_string());
+        let database = Connection::open(path).unwrap();
+        database.execute_batch(&statements).unwrap();
+    }
+
+    fn whole(&self) -> PathBuf {
+        self.folder.path().join("clicks.db")
+    }
+
+    pub async fn delete_streams(&self, names: &[&str]) {
+        for name in names {
+            self.jetstream().await.delete_stream(name).await.unwrap();
+        }
     }
 
     /// Starts one that looks for the others at `urls`.
@@ -182,10 +223,15 @@ impl Bench {
 
     /// Follows the owner's link so often.
     pub async fn visit(&self, owner: &Owner, times: usize) {
+        self.visit_at(&self.redirector, owner, times).await;
+    }
+
+    /// The same at another redirector.
+    pub async fn visit_at(&self, redirector: &Redirector, owner: &Owner, times: usize) {
         eventually(|| async {
             // A prefetch is no click.
             let request = Client::builder().redirect(reqwest::redirect::Policy::none());
-            let url = format!("{}/{}", self.redirector.url, owner.code);
+            let url = format!("{}/{}", redirector.url, owner.code);
             let request = request.build().unwrap().get(url);
             let answer = request
                 .header("sec-purpose", "prefetch")
@@ -196,7 +242,7 @@ impl Bench {
         })
         .await;
         for _ in 0..times {
-            let answer = visit(&self.redirector, &owner.code).await;
+            let answer = visit(redirector, &owner.code).await;
             assert_eq!(answer.status(), StatusCode::FOUND);
         }
     }
@@ -391,14 +437,19 @@ fn addresses() -> Vec<SocketAddr> {
 }
 
 /// Starts a service configured as in production: through its environment.
-async fn run<S: Service>(nats: &NatsServer, issuer: &Issuer, folder: &Folder) -> Running<S> {
+async fn run<S: Service>(
+    nats: &NatsServer,
+    issuer: &Issuer,
+    folder: &Folder,
+    partitions: u32,
+) -> Running<S> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let pairs = [
         ("KURZ_DATABASE", path("links.db")),
-        ("KURZ_SPOOL", path("spool")),
+        ("KURZ_SPOOL", path(&format!("spool-{partitions}"))),
         ("KURZ_JWKS_URL", issuer.jwks_url().to_string()),
         ("KURZ_VISITOR_SALT", "a salt for tests only".to_owned()),
-        ("KURZ_PARTITIONS", COUNT.to_string()),
+        ("KURZ_PARTITIONS", partitions.to_string()),
     ];
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value));
     let mut env = Env::from_pairs(S::NAME, pairs);

@@ -1,5 +1,10 @@
 //! Three partitions of analytics: three processes with three databases behind one redirector.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that called it"
+)]
+
 mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +248,50 @@ async fn another_division_is_refused() {
     // Nothing was harmed.
     let first = bench.begin(of(0, 3)).await;
     bench.counted(&first, &owners[0], 1).await;
+}
+
+/// Whoever divides otherwise and gets past the streams' names: it is not counted where nobody would
+/// ever see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_in_the_wrong_partition_is_set_aside() {
+    let bench = Bench::start().await;
+    let programs = bench.all().await;
+    let owners = bench.owners(1).await;
+    bench.publish_for(&owners[1], owners[0].partition).await;
+    let list = eventually(|| async {
+        let list = programs[0].dead_letters().await;
+        list.contains("\n1 messages").then_some(list)
+    });
+    let list = list.await;
+    assert!(
+        list.contains(&format!("{} is not in partition 0 of 3", owners[1].id)),
+        "{list}"
+    );
+    let (status, text) = programs[0].audit().await;
+    assert_eq!(status, StatusCode::CONFLICT, "{text}");
+    assert!(text.contains("1 messages are set aside"), "{text}");
+    // It is nothing to the others.
+    assert!(programs[1].dead_letters().await.contains("\n0 messages"));
+    let (status, text) = programs[1].audit().await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    bench.counted(&programs[2], &owners[1], 0).await;
+}
+
+/// A code that goes from one account to another of another partition while nobody looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_moves_to_another_partition_is_gone_where_it_was() {
+    let bench = Bench::start().await;
+    let mut programs = bench.all().await;
+    let owners = bench.owners(1).await;
+    for owner in &owners {
+        bench.has_links(&programs[2], owner, 1).await;
+    }
+    programs.remove(0).kill();
+    bench.move_code(&owners[0], &owners[1]).await;
+    bench.has_links(&programs[0], &owners[1], 2).await;
+    let first = bench.begin(owners[0].partition).await;
+    bench.has_links(&first, &owners[0], 0).await;
+    bench.has_links(&first, &owners[2], 1).await;
 }
 
 /// From one to three, as docs/operations.md says: redirects go on, and nothing is lost.

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use chassis::backoff::Backoff;
 use chassis::bus::{Start, StoredMessage};
-use events::{LinkRecord, streams, subjects};
+use events::{LinkRecord, Partition, streams, subjects};
 use futures_util::FutureExt as _;
 
 use crate::state::AppState;
@@ -52,13 +52,9 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> 
             changes.extend(change(&message?));
         }
         let partition = state.partition;
-        changes.retain(|change| match change {
-            Change::Put(link) => partition.holds(link.owner_id),
-            Change::Delete(_) => true,
-        });
         let write = state.database.write(move |tx| {
             for change in &changes {
-                take_over(tx, change)?;
+                take_over(tx, change, partition)?;
             }
             Ok::<_, store::Error>(())
         });
@@ -68,9 +64,15 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn take_over(tx: &rusqlite::Connection, change: &Change) -> Result<(), store::Error> {
+fn take_over(
+    tx: &rusqlite::Connection,
+    change: &Change,
+    partition: Partition,
+) -> Result<(), store::Error> {
     match change {
         Change::Delete(code) => links::delete(tx, code)?,
+        // Whoever had the code here has it no more, and its deletion may have been passed over.
+        Change::Put(link) if !partition.holds(link.owner_id) => links::delete(tx, &link.code)?,
         Change::Put(link) if accounts::is_closed(tx, link.owner_id)? => {}
         Change::Put(link) => {
             links::put(tx, link.link_id, link.owner_id, &link.code, link.version)?;

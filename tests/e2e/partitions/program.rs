@@ -14,7 +14,7 @@ use chassis::service::Service;
 use chassis::testing::{Folder, Issuer, NatsServer, PUBLIC_URL, Running, eventually};
 use e2e::crash::free_address;
 use e2e::{Redirector, visit};
-use events::{Partition, streams, subjects};
+use events::{Click, ClickBatch, Hints, Partition, streams, subjects};
 use futures_util::TryStreamExt as _;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rusqlite::Connection;
@@ -208,17 +208,40 @@ impl Bench {
                 token: self.issuer.token(id),
                 code: format!("code-{}", owners.len()),
             };
-            let made = Client::new()
-                .post(format!("{}/shortener/links", self.shortener.url))
-                .bearer_auth(&owner.token)
-                .json(&json!({ "code": owner.code, "url": "https://example.org/" }))
-                .send()
-                .await
-                .unwrap();
-            assert_eq!(made.status(), StatusCode::CREATED);
+            self.make_link(&owner, &owner.code).await;
             owners.push(owner);
         }
         owners
+    }
+
+    async fn make_link(&self, owner: &Owner, code: &str) {
+        let made = Client::new()
+            .post(format!("{}/shortener/links", self.shortener.url))
+            .bearer_auth(&owner.token)
+            .json(&json!({ "code": code, "url": "https://example.org/" }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(made.status(), StatusCode::CREATED);
+    }
+
+    /// One deletes its link, and another one takes the code.
+    pub async fn move_code(&self, from: &Owner, to: &Owner) {
+        let url = format!("{}/shortener/links/{}", self.shortener.url, from.code);
+        let request = Client::new().delete(url).bearer_auth(&from.token);
+        let deleted = request.send().await.unwrap();
+        assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+        self.make_link(to, &from.code).await;
+    }
+
+    /// Waits until this process says that the owner has so many links.
+    pub async fn has_links(&self, program: &Program, owner: &Owner, count: u64) {
+        eventually(|| async {
+            let answer = program.get(owner, "/summary").send().await.ok()?;
+            let summary: Value = answer.json().await.ok()?;
+            (summary["links"] == count).then_some(())
+        })
+        .await;
     }
 
     /// Follows the owner's link so often.
@@ -255,6 +278,31 @@ impl Bench {
         };
         eventually(|| async { (ask().await? >= clicks as u64).then_some(()) }).await;
         assert_eq!(ask().await, Some(clicks as u64));
+    }
+
+    /// Publishes a click on the owner's link where the clicks of another partition are.
+    pub async fn publish_for(&self, owner: &Owner, partition: Partition) {
+        let click = Click {
+            link_id: Uuid::now_v7(),
+            owner_id: owner.id,
+            code: owner.code.clone(),
+            at_ms: Clock::system().now_ms(),
+            hints: Hints::NONE,
+            referrer: String::new(),
+            user_agent: String::new(),
+            language: String::new(),
+            country: None,
+            visitor: 1,
+        };
+        let batch = ClickBatch {
+            spool: Uuid::now_v7(),
+            first: 0,
+            clicks: vec![click],
+        };
+        let subject = subjects::clicks(partition, batch.spool);
+        let jetstream = self.jetstream().await;
+        let published = jetstream.publish(subject, batch.encode().into()).await;
+        published.unwrap().await.unwrap();
     }
 
     /// How many messages the feed of the owner has for people's visits.
@@ -318,6 +366,11 @@ impl Program {
         let url = format!("{}/analytics{path}", self.url);
         let request = Client::new().get(url).bearer_auth("nobody's");
         request.send().await.unwrap()
+    }
+
+    pub async fn dead_letters(&self) -> String {
+        let request = Client::new().post(format!("{}/dead/list", self.admin));
+        request.send().await.unwrap().text().await.unwrap()
     }
 
     pub async fn audit(&self) -> (StatusCode, String) {

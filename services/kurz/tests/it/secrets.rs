@@ -7,10 +7,12 @@ use std::path::Path;
 use async_nats::Client;
 use chassis::bus::Start;
 use chassis::testing::{Folder, NatsServer};
-use events::streams;
+use events::{Partition, streams, subjects};
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc::Receiver;
 
 use crate::bus::{self, SERVICES, make_secrets, open, publish, refused, server};
+use crate::process::{command, run};
 
 /// A connection as this service, and the subjects that the server refused to it.
 async fn connect(server: &NatsServer, folder: &Path, service: &str) -> (Client, Receiver<String>) {
@@ -221,4 +223,46 @@ async fn is_let_in(server: &NatsServer, seed: &Path) -> bool {
     let seed = std::fs::read_to_string(seed).unwrap();
     let connecting = async_nats::ConnectOptions::with_nkey(seed).connect(server.url());
     connecting.await.is_ok()
+}
+
+#[tokio::test]
+async fn with_partitions_the_rights_are_for_the_streams_of_each() {
+    let folder = Folder::new();
+    let path = folder.path();
+    for number in ["0", "65", "many"] {
+        let mut secrets = command(path);
+        let secrets = secrets.arg("secrets").arg(path);
+        let (status, text) = run(secrets.args(["--partitions", number]));
+        assert!(!status.success(), "{number}: {text}");
+    }
+    let mut secrets = command(path);
+    let (status, text) = run(secrets.arg("secrets").arg(path).args(["--partitions", "3"]));
+    assert!(status.success(), "{text}");
+    // It is remembered.
+    make_secrets(path);
+    let server = server(path).await;
+    let analytics = open(&server, path, "analytics").await;
+    for partition in Partition::all(3) {
+        for stream in [&streams::CLICKS, &streams::FEED] {
+            analytics.declare_in(stream, partition).await.unwrap();
+        }
+    }
+    let names = analytics.jetstream().stream_names();
+    assert_eq!(names.count().await, 6);
+    let redirector = open(&server, path, "redirector").await;
+    let third = Partition::new(2, 3).unwrap();
+    let subject = subjects::clicks(third, uuid::Uuid::nil());
+    publish(&redirector, subject.clone(), "x").await;
+    let stream = redirector.jetstream().get_stream_no_info("CLICKS_2_OF_3");
+    let last = stream.await.unwrap();
+    let last = last.get_last_raw_message_by_subject(&subject).await;
+    assert_eq!(&last.unwrap().payload[..], b"x");
+    // What is not there belongs to nobody.
+    let (client, mut refusals) = connect(&server, path, "analytics").await;
+    let strange = ["CLICKS", "CLICKS_3_OF_3", "CLICKS_0_OF_2"];
+    let strange = strange.map(|name| format!("$JS.API.STREAM.INFO.{name}"));
+    for subject in &strange {
+        client.publish(subject.clone(), "".into()).await.unwrap();
+    }
+    assert_eq!(refused(&client, &mut refusals).await, strange);
 }

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, AckKind};
 use async_nats::{Client, ConnectOptions};
 use chassis::bus::Bus;
 use chassis::testing::{Folder, NatsServer, eventually};
-use events::streams;
+use events::{Partition, streams, subjects};
 use futures_util::StreamExt as _;
 use rustix::process::Signal;
 use uuid::Uuid;
@@ -216,6 +216,36 @@ async fn a_reload_lets_new_subscribers_in_and_removed_ones_out() {
     fixture.publish(ADA, "x", "after the reload").await;
     assert_eq!(connects(&fixture.analytics), connected);
     assert_eq!(read(&consumer, 1, true).await, ["after the reload"]);
+}
+
+#[tokio::test]
+async fn with_partitions_a_subscriber_reads_the_stream_that_has_its_owner() {
+    let folder = Folder::new();
+    let path = folder.path();
+    let mut secrets = command(path);
+    let (status, text) = run(secrets.arg("secrets").arg(path).args(["--partitions", "3"]));
+    assert!(status.success(), "{text}");
+    let owner = ADA.to_string();
+    let (done, text) = subscriber(path, "", &[&owner]);
+    let home = Partition::of_account(ADA, 3);
+    let stream = streams::FEED.name_in(home);
+    assert!(done, "{text}");
+    // The server begins with the account.
+    let server = server(path).await;
+    let analytics = open(&server, path, "analytics").await;
+    for partition in Partition::all(3) {
+        let declared = analytics.declare_in(&streams::FEED, partition).await;
+        declared.unwrap();
+    }
+    let (done, text) = subscriber(path, &server.url(), &[&owner]);
+    assert!(done, "{text}");
+    publish(&analytics, subjects::feed(home, BOB, "x"), "bob").await;
+    publish(&analytics, subjects::feed(home, ADA, "x"), "ada").await;
+    let client = connect_as(&server.url(), path, ADA, "feed").await;
+    let feed = jetstream::with_prefix(client, "KURZ.API");
+    let feed = feed.get_stream_no_info(&*stream).await.unwrap();
+    let consumer = feed.get_consumer(&format!("feed-{ADA}")).await.unwrap();
+    assert_eq!(read(&consumer, 1, true).await, ["ada"]);
 }
 
 #[tokio::test]

@@ -11,12 +11,42 @@ rule! {
     who_opens_a_database_is_alone: |kurz| of_workloads(kurz, |pod, faults| {
         if pod.settings(kurz).contains_key("KURZ_DATABASE") {
             expect(pod.object["kind"] == "StatefulSet", faults, "two may run for a moment");
-            expect(pod.object["spec"]["replicas"] == 1, faults, "there is not exactly one");
+            let settings = pod.settings(kurz);
+            let databases = settings.get("KURZ_PARTITIONS").map_or(Ok(1), |number| number.parse::<u64>());
+            let replicas = pod.object["spec"]["replicas"].as_u64();
+            expect(replicas == databases.ok(), faults, "there is not exactly one for each database");
         }
     });
     breaks "production" "StatefulSet" "auth" "/spec/replicas" 2;
     breaks "production" "StatefulSet" "analytics" "/spec/replicas" null;
     breaks "production" "StatefulSet" "shortener" "/kind" "Deployment";
+    breaks "partitions" "StatefulSet" "analytics" "/spec/replicas" 2;
+    breaks "partitions" "ConfigMap" "analytics" "/data/KURZ_PARTITIONS" "4";
+}
+
+rule! {
+    /// Each part of the accounts has one process, which redirectors and the other parts agree on and find.
+    partitions_fit_together: |kurz| of_workloads(kurz, |pod, faults| {
+        let number = |name| kurz.workload(name).and_then(|pod| pod.settings(kurz).get("KURZ_PARTITIONS").copied());
+        if pod.name() != "analytics" || number("analytics").is_none() {
+            return;
+        }
+        expect(number("redirector") == number("analytics"), faults, "redirectors divide otherwise");
+        let settings = pod.settings(kurz);
+        let service = text(&pod.object["spec"]["serviceName"]);
+        let urls = settings.get("KURZ_PARTITION_URLS").copied();
+        let expected = format!("http://analytics-{{partition}}.{service}:8080");
+        expect(urls == Some(&expected), faults, format!("{urls:?} is not {expected}"));
+        let headless = kurz.find("Service", service).is_some_and(|service| {
+            let name = "app.kubernetes.io/name";
+            service["spec"]["clusterIP"] == "None" && service["spec"]["selector"][name] == pod.labels()[name]
+        });
+        expect(headless, faults, "its pods have no names");
+    });
+    breaks "partitions" "ConfigMap" "redirector" "/data/KURZ_PARTITIONS" "2";
+    breaks "partitions" "StatefulSet" "analytics" "/spec/serviceName" "analytics";
+    breaks "partitions" "Service" "analytics-partitions" "/spec/clusterIP" null;
+    breaks "partitions" "ConfigMap" "analytics" "/data/KURZ_PARTITION_URLS" "http://analytics:8080";
 }
 
 rule! {
@@ -79,6 +109,7 @@ rule! {
         }
     });
     breaks "production" "Deployment" "redirector" "/spec/template/spec/topologySpreadConstraints" null;
+    breaks "partitions" "StatefulSet" "analytics" "/spec/template/spec/topologySpreadConstraints" null;
 }
 
 rule! {

@@ -218,9 +218,24 @@ impl<'a> Workload<'a> {
                 .find(|object| name(object) == map)
         });
         let pairs = maps.filter_map(|map| map["data"].as_object()).flatten();
+        let own = self
+            .containers()
+            .flat_map(|container| list(&container["env"]));
+        let own = own.filter(|variable| text(&variable["name"]).starts_with("KURZ_"));
         pairs
             .map(|(key, value)| (key.as_str(), text(value)))
+            .chain(own.map(|variable| (text(&variable["name"]), of_first_pod(variable))))
             .collect()
+    }
+}
+
+/// The value of a variable in the pod with the ordinal 0.
+fn of_first_pod(variable: &Value) -> &str {
+    let field = text(&variable["valueFrom"]["fieldRef"]["fieldPath"]);
+    if field == "metadata.labels['apps.kubernetes.io/pod-index']" {
+        "0"
+    } else {
+        text(&variable["value"])
     }
 }
 

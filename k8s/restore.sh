@@ -3,15 +3,19 @@
 # volumes, and starts it again. The broken database is set aside on its volume, never deleted.
 # usage: k8s/restore.sh auth|shortener|analytics [--list | <backup>]
 #   the newest good backup unless one is named; --list shows them and changes nothing but for the stop
+#   with partitions: analytics-0, analytics-1, … ; all of them stop meanwhile
 set -euo pipefail
 
 namespace=kurz
 service=${1:-}
-case $service in
-auth | shortener | analytics) ;;
-*)
-    sed -n '2,5s/^# //p' "$0" >&2
+if [[ ! $service =~ ^(auth|shortener|analytics|analytics-[0-9]+)$ ]]; then
+    sed -n '2,6s/^# //p' "$0" >&2
     exit 2
+fi
+ordinal=0
+case $service in *-*)
+    ordinal=${service#*-}
+    service=${service%-*}
     ;;
 esac
 arguments='["restore"'
@@ -27,7 +31,7 @@ of_template() { kube get statefulset "$service" -o jsonpath="{.spec.template.spe
 volumes=$(of_template .volumes)
 claims=$(kube get statefulset "$service" -o jsonpath='{.spec.volumeClaimTemplates[*].metadata.name}')
 for name in $claims; do
-    volumes="${volumes%]}, {\"name\": \"$name\", \"persistentVolumeClaim\": {\"claimName\": \"$name-$service-0\"}}]"
+    volumes="${volumes%]}, {\"name\": \"$name\", \"persistentVolumeClaim\": {\"claimName\": \"$name-$service-$ordinal\"}}]"
 done
 pod=$(
     cat <<YAML
@@ -51,11 +55,18 @@ spec:
 YAML
 )
 
+replicas=$(kube get statefulset "$service" -o jsonpath='{.spec.replicas}')
+# It is none if an earlier run was cut off.
+[ "$replicas" -gt 0 ] || replicas=1
+[ "$ordinal" -lt "$replicas" ] || { echo "restore.sh: there are $replicas of $service, from 0 on" >&2; exit 2; }
+
 # However this ends, the service is started again: a database that is not whole is refused by it.
-trap 'kube delete pod "restore-$service" --ignore-not-found --wait=true >&2; kube scale statefulset "$service" --replicas=1 >&2' EXIT
+trap 'kube delete pod "restore-$service" --ignore-not-found --wait=true >&2; kube scale statefulset "$service" --replicas="$replicas" >&2' EXIT
 echo "stopping $service" >&2
 kube scale statefulset "$service" --replicas=0 >&2
-kube wait pod "$service-0" --for=delete --timeout=120s >&2
+for ((each = 0; each < replicas; each++)); do
+    kube wait pod "$service-$each" --for=delete --timeout=120s >&2
+done
 kube delete pod "restore-$service" --ignore-not-found >&2
 kube apply -f - <<<"$pod" >&2
 for _ in $(seq 300); do

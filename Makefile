@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz bench-levels bench-rebuild tools
+.PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz tools \
+	bench bench-quick bench-levels bench-rebuild bench-build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: tools ## build kurz and serve it on http://127.0.0.1:8080, data in ./data
 	cargo run --release --locked -p kurz
@@ -41,13 +42,21 @@ api-fuzz: tools ## send generated requests to a running kurz and compare the ans
 	cargo build --locked -p kurz
 	.ci/api-fuzz
 
-bench-levels: tools ## what each durability level costs, against nginx in the same run (needs wrk and nginx)
-	cargo build --release --locked -p auth -p shortener -p redirector -p analytics
+bench: bench-build ## measure everything against nginx in the same run, write docs/performance.md
+	python3 tests/bench/run.py
+
+bench-quick: bench-build ## the same, smaller: two minutes, writes no page
+	python3 tests/bench/run.py --quick
+
+bench-levels: bench-build ## what each durability level costs, against nginx in the same run
 	python3 tests/bench/levels.py
 
-bench-rebuild: tools ## count a million clicks again, and compare (needs wrk)
+bench-rebuild: tools ## count a million clicks again, and compare
 	cargo build --release --locked -p kurz
 	python3 tests/bench/rebuild.py
+
+bench-build: tools
+	cargo build --release --locked -p auth -p shortener -p redirector -p analytics -p bench
 
 images: ## build the container images of all programs (needs Docker)
 	docker/build

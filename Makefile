@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz tools \
-	bench bench-quick bench-levels bench-rebuild bench-build
+	bench bench-quick bench-levels bench-rebuild bench-micro bench-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ bench-levels: bench-build ## what each durability level costs, against nginx in 
 bench-rebuild: tools ## count a million clicks again, and compare
 	cargo build --release --locked -p kurz
 	python3 tests/bench/rebuild.py
+
+bench-micro: ## time the link table, the codec of clicks and the rules alone
+	cargo bench --locked -p events --bench clicks
+	cargo bench --locked -p redirector --bench table
+	cargo bench --locked -p analytics --bench rules
 
 bench-build: tools
 	cargo build --release --locked -p auth -p shortener -p redirector -p analytics -p bench

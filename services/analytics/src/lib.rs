@@ -26,3 +26,9 @@ pub use app::App;
 pub use config::{Config, Retention};
 pub use forward::PartitionUrls;
 pub use routes::openapi;
+
+/// What `benches/` measures apart from the rest; no API.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::rules::Rules;
+}

@@ -6,6 +6,8 @@
 mod app;
 mod config;
 mod meters;
+#[doc(hidden)]
+pub mod parts;
 mod publisher;
 pub mod recorder;
 mod routes;

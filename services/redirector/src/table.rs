@@ -20,7 +20,8 @@ use hashbrown::hash_table::Entry;
 use follower::Follower;
 pub use keeper::start;
 pub use link::{Link, Openness, is_code};
-use place::{Place, Progress};
+pub use place::Place;
+use place::Progress;
 pub use snapshot::Snapshots;
 
 /// How many parts the table has: enough that readers on many cores rarely meet, few enough that a

@@ -1,0 +1,128 @@
+//! The redirect path without a network: the real routes answer as many requests as the argument
+//! says, and record each click in a spool in a temporary folder. `.ci/instructions` runs it under
+//! callgrind, which counts what happens inside [`answer_all`].
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
+use chassis::bus::{Bus, BusConfig};
+use chassis::client_address::TrustedProxies;
+use chassis::clock::Clock;
+use chassis::env::Env;
+use chassis::ready::Readiness;
+use chassis::service::{Context, Service as _};
+use chassis::shutdown::Shutdown;
+use events::{LinkRecord, LinkState};
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use redirector::App;
+use redirector::parts::Table;
+use tempfile::TempDir;
+use tower::Service as _;
+use uuid::Uuid;
+
+const LINKS: u32 = 10_000;
+
+fn main() -> anyhow::Result<()> {
+    // cargo bench passes an option of its own.
+    let count = std::env::args().find_map(|argument| argument.parse().ok());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let folder = tempfile::tempdir()?;
+    save_links(&folder)?;
+    let mut router = runtime.block_on(open(&folder))?;
+    let requests = requests(count.unwrap_or(1_000));
+    // Nothing of the runtime runs from here on: what would wait for anything, fails.
+    let _entered = runtime.enter();
+    let failed = answer_all(&mut router, requests);
+    anyhow::ensure!(failed == 0, "{failed} requests were not redirected at once");
+    Ok(())
+}
+
+/// A redirector without a bus, with the links of the snapshot.
+async fn open(folder: &TempDir) -> anyhow::Result<Router> {
+    // Handles that are made before the recorder is there stay silent for ever.
+    chassis::telemetry::render_metrics();
+    let shutdown = Shutdown::new();
+    let bus = BusConfig {
+        url: "nats://127.0.0.1:1".to_owned(),
+        credentials: None,
+        replicas: 1,
+    };
+    let context = Context {
+        bus: Bus::connect(&bus, App::NAME, &shutdown).await?,
+        shutdown,
+        ready: Readiness::default(),
+        clock: Clock::manual("2026-11-24T12:00:00Z".parse::<Timestamp>()?),
+        public_url: "http://bench.test".parse()?,
+        trusted_proxies: TrustedProxies::default(),
+    };
+    let pairs = [
+        ("KURZ_SPOOL", folder.path().display().to_string()),
+        ("KURZ_VISITOR_SALT", "a salt for the benchmark".to_owned()),
+    ];
+    let mut env = Env::from_pairs(
+        App::NAME,
+        pairs.map(|(name, value)| (name.to_owned(), value)),
+    );
+    let config = App::config(&mut env);
+    let config = env.finish(config)?;
+    Ok(App::open(config, context).await?.router)
+}
+
+fn save_links(folder: &TempDir) -> anyhow::Result<()> {
+    let table = Table::default();
+    for number in 0..LINKS {
+        let record = LinkRecord {
+            link_id: Uuid::from_u128(number.into()),
+            owner_id: Uuid::from_u128(1),
+            code: format!("c{number:05}"),
+            url: format!("https://example.org/a/path/of/some/length/to/page/{number:010}"),
+            version: 1,
+            state: LinkState::Active,
+            valid_from_ms: None,
+            valid_until_ms: None,
+            max_clicks: None,
+            fallback_url: None,
+            redirect_status: 302,
+        };
+        table.put(&record);
+    }
+    Ok(table.save(folder.path())?)
+}
+
+fn requests(count: u32) -> Vec<Request> {
+    (0..count)
+        .map(|number| {
+            let peer = SocketAddr::from(([192, 0, 2, (number % 200) as u8], 40_000));
+            Request::get(format!("/c{:05}", number * 7919 % LINKS))
+                .header("host", "kurz.example")
+                .header("accept", "text/html,application/xhtml+xml")
+                .header("accept-language", "de-AT,de;q=0.9,en;q=0.8")
+                .header("referer", "https://news.example.org/item?id=7")
+                .header(
+                    "user-agent",
+                    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                )
+                .extension(ConnectInfo(peer))
+                .body(Body::empty())
+                .expect("a good request")
+        })
+        .collect()
+}
+
+/// How many were not redirected.
+#[inline(never)]
+fn answer_all(router: &mut Router, requests: Vec<Request>) -> usize {
+    requests
+        .into_iter()
+        .map(|request| router.call(request).now_or_never())
+        .filter(
+            |answer| !matches!(answer, Some(Ok(answer)) if answer.status() == StatusCode::FOUND),
+        )
+        .count()
+}

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz tools \
-	bench bench-quick bench-levels bench-rebuild bench-micro bench-build
+	bench bench-quick bench-levels bench-rebuild bench-micro bench-instructions bench-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-micro: ## time the link table, the codec of clicks and the rules alone
 	cargo bench --locked -p events --bench clicks
 	cargo bench --locked -p redirector --bench table
 	cargo bench --locked -p analytics --bench rules
+
+bench-instructions: ## count the instructions of a redirect; 5 % more than before is a failure
+	.ci/instructions
 
 bench-build: tools
 	cargo build --release --locked -p auth -p shortener -p redirector -p analytics -p bench

@@ -14,7 +14,7 @@ WIDTH, LEFT, RIGHT, TOP = 760, 140, 30, 44
 
 
 def number(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{round(value, 1):g}"
 
 
 def steps(most):

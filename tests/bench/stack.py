@@ -240,7 +240,7 @@ def cost(**programs):
     taken["all"] = sum(taken.values())
 
 
-def check_counted(redirector, analytics, before, answered, cut_off, seconds=600):
+def check_counted(redirector, analytics, before, answered, cut_off, seconds=1800):
     """Waits until everything that was recorded is counted; says how long that took. What was answered and is not
     counted ends the run. `before` is what `numbers` said before the load."""
     began = time.monotonic()

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use events::{Click, click, streams, subjects};
+use events::{Click, Partition, click, streams, subjects};
 use rand::Rng as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -60,7 +60,7 @@ pub async fn publish(nats: &str, backlog: &Backlog) -> anyhow::Result<Value> {
         let clicks = encoded.iter().map(Vec::as_slice);
         let message = click::encode_batch(spools[turn], next[turn], clicks);
         bytes += message.len();
-        let subject = subjects::clicks(0, spools[turn]);
+        let subject = subjects::clicks(Partition::WHOLE, spools[turn]);
         let sent = jetstream
             .publish_with_headers(subject, headers.clone(), message.into())
             .await?;

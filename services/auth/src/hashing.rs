@@ -1,6 +1,11 @@
-//! argon2id, on threads of its own, a few at a time.
+//! argon2id, on a few threads of its own.
+//!
+//! Not on the runtime's threads for what blocks: the allocator keeps what a thread gave back for that
+//! thread, and there are hundreds of these. A hundred people who log in at once would leave more than
+//! a gigabyte behind, 19 MiB at a time.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -8,8 +13,7 @@ use anyhow::{Context as _, anyhow};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Argon2, Params};
-use tokio::sync::Semaphore;
-use tokio::task;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::domain::{NewPassword, Password};
 use crate::error::{Error, Result};
@@ -26,12 +30,13 @@ const NOBODY: &[u8] = b"nobody";
 /// Hashes and verifies passwords. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    /// Places in the queue, those at work included.
+    /// Places in the queue, those at work included: what bounds `jobs`.
     places: Arc<Semaphore>,
-    /// Permits to work.
-    workers: Arc<Semaphore>,
+    jobs: mpsc::Sender<Job>,
     nobody: Arc<str>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// What verifying came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,12 +60,22 @@ impl Hasher {
     }
 
     async fn with(workers: usize, waiting: usize) -> anyhow::Result<Self> {
-        let nobody = task::spawn_blocking(|| hash(NOBODY)).await??;
-        Ok(Self {
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..workers {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name("argon2".to_owned())
+                .spawn(move || work(&queue))
+                .context("can't start a thread that hashes passwords")?;
+        }
+        let mut hasher = Self {
             places: Arc::new(Semaphore::new(workers + waiting)),
-            workers: Arc::new(Semaphore::new(workers)),
-            nobody: nobody.into(),
-        })
+            jobs,
+            nobody: Arc::default(),
+        };
+        hasher.nobody = hasher.run(|| hash(NOBODY)).await?.into();
+        Ok(hasher)
     }
 
     /// The PHC string of a new password.
@@ -93,22 +108,35 @@ impl Hasher {
         let waiting = metrics::gauge!("kurz_auth_password_hashes_queued");
         waiting.increment(1.0);
         let queued = Queued(waiting, place);
-        let worker = Arc::clone(&self.workers)
-            .acquire_owned()
-            .await
-            .context("the semaphore of the hash threads was closed")?;
-        // The permits go with the thread: a client that hangs up does not stop the work, so it
-        // must not make room for more either.
-        let outcome = task::spawn_blocking(move || {
-            let _held = (queued, worker);
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            // The place goes with the job: a client that hangs up does not stop the work, so it must
+            // not make room for more either.
+            let _held = queued;
             let begun = Instant::now();
             let outcome = job();
             metrics::histogram!("kurz_auth_password_hash_seconds").record(begun.elapsed());
-            outcome
-        })
-        .await
-        .context("a hash thread panicked")?;
+            // Whoever waited may have gone away.
+            let _ = answer.send(outcome);
+        };
+        self.jobs
+            .send(Box::new(job))
+            .map_err(|_| anyhow!("the threads that hash passwords have ended"))?;
+        let outcome = answered.await.context("hashing a password panicked")?;
         Ok(outcome?)
+    }
+}
+
+/// One of the threads: does one job after the other until nobody can send any more.
+fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        // The lock is held by the one that waits for the next job, and let go with it.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else {
+            return;
+        };
+        // One that panics answers nobody, which its caller notices; the thread goes on.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
@@ -221,6 +249,22 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(again, Verdict::Right { rehashed: None });
+    }
+
+    #[tokio::test]
+    async fn jobs_share_a_few_threads_and_a_panic_ends_none_of_them() {
+        let hasher = Hasher::with(2, 62).await.unwrap();
+        let panics = || -> anyhow::Result<()> { panic!("on purpose") };
+        for _ in 0..3 {
+            hasher.run(panics).await.unwrap_err();
+        }
+        let jobs = (0..64).map(|_| hasher.run(|| Ok(thread::current().id())));
+        let threads = futures_util::future::try_join_all(jobs).await.unwrap();
+        let threads: std::collections::HashSet<_> = threads.into_iter().collect();
+        assert!((1..=2).contains(&threads.len()), "{threads:?}");
+        let places = hasher.places.acquire_many(64);
+        let free = tokio::time::timeout(std::time::Duration::from_secs(10), places).await;
+        assert!(free.is_ok(), "each has given its place back");
     }
 
     #[tokio::test]

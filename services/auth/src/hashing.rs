@@ -30,9 +30,9 @@ const NOBODY: &[u8] = b"nobody";
 /// Hashes and verifies passwords. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    /// Places in the queue, those at work included: what bounds `jobs`.
+    /// Places in the queue, those at work included.
     places: Arc<Semaphore>,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::SyncSender<Job>,
     nobody: Arc<str>,
 }
 
@@ -60,7 +60,8 @@ impl Hasher {
     }
 
     async fn with(workers: usize, waiting: usize) -> anyhow::Result<Self> {
-        let (jobs, queue) = mpsc::channel();
+        // Who has a place finds room here.
+        let (jobs, queue) = mpsc::sync_channel(workers + waiting);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..workers {
             let queue = Arc::clone(&queue);
@@ -120,8 +121,8 @@ impl Hasher {
             let _ = answer.send(outcome);
         };
         self.jobs
-            .send(Box::new(job))
-            .map_err(|_| anyhow!("the threads that hash passwords have ended"))?;
+            .try_send(Box::new(job))
+            .map_err(|error| anyhow!("no thread takes a password to hash: {error}"))?;
         let outcome = answered.await.context("hashing a password panicked")?;
         Ok(outcome?)
     }

@@ -133,9 +133,10 @@ impl Listeners {
     ) -> anyhow::Result<()> {
         let shutdown = &context.shutdown;
         let commands = Arc::default();
+        // Before anybody can ask.
+        let open = context.ready.latch("start");
         let admin = admin::service(context.ready.clone(), Arc::clone(&commands));
         let admin = tokio::spawn(async move { axum::serve(self.admin, admin).await });
-        let open = context.ready.latch("start");
         let opened = tokio::select! {
             opened = opening => opened.map(Some),
             () = shutdown.cancelled() => Ok(None),

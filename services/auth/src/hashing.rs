@@ -113,10 +113,11 @@ impl Hasher {
         let job = move || {
             // The place goes with the job: a client that hangs up does not stop the work, so it must
             // not make room for more either.
-            let _held = queued;
             let begun = Instant::now();
             let outcome = job();
             metrics::histogram!("kurz_auth_password_hash_seconds").record(begun.elapsed());
+            // Free before the answer, so that who asks again finds room.
+            drop(queued);
             // Whoever waited may have gone away.
             let _ = answer.send(outcome);
         };

@@ -45,7 +45,7 @@ api-fuzz: tools ## send generated requests to a running kurz and compare the ans
 bench: bench-build ## measure everything against nginx in the same run, write docs/performance.md
 	python3 tests/bench/run.py
 
-bench-quick: bench-build ## the same, smaller: two minutes, writes no page
+bench-quick: bench-build ## the same, smaller, for a first look; writes no page
 	python3 tests/bench/run.py --quick
 
 bench-levels: bench-build ## what each durability level costs, against nginx in the same run

@@ -24,7 +24,7 @@ import load
 import page
 from stack import PASSWORD, ROOT, Stack, ask, check_counted, cost, need, note, numbers, wait_for
 
-# All, and a selection for a first look in two minutes.
+# All, and less of each for a first look.
 FULL = dict(
     links=1_000_000, rounds=3, seconds=8, half_rounds=3, half_seconds=8, clicks=10_000_000, ingest_seconds=90, write_rounds=3,
     write_seconds=6, log_in_seconds=6, minutes=5.0, idle=10_000, guest_seconds=6,

@@ -65,7 +65,7 @@ fn clicks_by_owner(bench: &Bench, partition: Partition) -> Vec<(Uuid, u64)> {
     let path = bench.database(partition);
     let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut sums = database
-        .prepare("SELECT owner_id, sum(humans) FROM link GROUP BY owner_id")
+        .prepare("SELECT owner_id, humans FROM account")
         .unwrap();
     let rows = sums.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
     rows.unwrap()

@@ -8,7 +8,6 @@ mod missed;
 mod outgoing;
 pub mod set;
 pub mod stream;
-pub mod sums;
 mod watch;
 
 use std::sync::Arc;

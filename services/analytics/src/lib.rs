@@ -27,8 +27,10 @@ pub use config::{Config, Retention};
 pub use forward::PartitionUrls;
 pub use routes::openapi;
 
-/// What `benches/` measures apart from the rest; no API.
+/// What `benches/` measures apart from the rest, and how tests look into the database; no API.
 #[doc(hidden)]
 pub mod parts {
     pub use crate::rules::Rules;
+    pub use crate::store::counters::{Key, Total, page};
+    pub use crate::store::rows;
 }

@@ -1,6 +1,7 @@
 //! The SQL of `clicks.db`, one file for each concern. Every function works inside the transaction
 //! of its caller.
 
+pub mod account_totals;
 pub mod accounts;
 pub mod compare;
 pub mod counters;
@@ -11,17 +12,21 @@ pub mod links;
 pub mod partition;
 pub mod position;
 pub mod reports;
+pub mod rows;
 pub mod take_over;
 
 use chassis::database_file::Schema;
-use chassis::sqlite::Closed;
+use chassis::sqlite::{Closed, Migration};
 use rusqlite::ErrorCode;
 
 /// The schema, in the order of its versions.
-pub const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_init.sql"),
-    include_str!("../migrations/0002_feed.sql"),
-    include_str!("../migrations/0003_partition.sql"),
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::Sql(include_str!("../migrations/0001_init.sql")),
+    Migration::Sql(include_str!("../migrations/0002_feed.sql")),
+    Migration::Sql(include_str!("../migrations/0003_partition.sql")),
+    Migration::Sql(include_str!("../migrations/0004_pages.sql")),
+    Migration::Code(counters::pack_rows),
+    Migration::Sql(include_str!("../migrations/0006_no_rows.sql")),
 ];
 
 /// The database.
@@ -84,7 +89,7 @@ pub(crate) mod testing {
     pub(crate) fn database() -> rusqlite::Connection {
         let database = rusqlite::Connection::open_in_memory().unwrap();
         for migration in MIGRATIONS {
-            database.execute_batch(migration).unwrap();
+            migration.run(&database).unwrap();
         }
         database
     }

@@ -6,7 +6,7 @@ mod sessions;
 mod users;
 
 use chassis::database_file::Schema;
-use chassis::sqlite::Database;
+use chassis::sqlite::{Database, Migration};
 
 pub use keys::{KeyRole, StoredKey};
 pub use sessions::{NewSession, Refreshed};
@@ -16,7 +16,7 @@ pub use users::{NewUser, User};
 pub const SCHEMA: Schema = Schema {
     name: "auth",
     migrations: &[
-        include_str!("../migrations/0001_init.sql"),
+        Migration::Sql(include_str!("../migrations/0001_init.sql")),
         chassis::outbox::MIGRATION,
     ],
     after_restore: "accounts, passwords and sessions are those of the backup; accounts that were \

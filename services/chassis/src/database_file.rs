@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::env::Env;
 use crate::ready::Readiness;
 use crate::shutdown::Shutdown;
-use crate::sqlite::{Database, Profile};
+use crate::sqlite::{Database, Migration, Profile};
 
 pub use restore::{RESTORE, restore};
 
@@ -38,7 +38,7 @@ pub struct Schema {
     /// One word for it, on the command line.
     pub name: &'static str,
     /// Its schema, in the order of its versions.
-    pub migrations: &'static [&'static str],
+    pub migrations: &'static [Migration],
     /// What the next start does after a copy was put back, for whoever did that.
     pub after_restore: &'static str,
 }

@@ -10,10 +10,13 @@ mod relay;
 
 use rusqlite::{Connection, params};
 
+use crate::sqlite::Migration;
+
 pub use relay::Relay;
 
 /// The table of the outbox: one more entry for the list of migrations.
-pub const MIGRATION: &str = "
+pub const MIGRATION: Migration = Migration::Sql(
+    "
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     subject TEXT NOT NULL,
@@ -22,7 +25,8 @@ CREATE TABLE outbox (
     -- The W3C trace context of the request that made the change.
     traceparent TEXT
 ) STRICT;
-";
+",
+);
 
 /// Adds a message to be sent once the transaction has committed; its place in the outbox.
 pub fn append(tx: &Connection, subject: &str, payload: &[u8]) -> rusqlite::Result<i64> {

@@ -29,6 +29,7 @@ pub use fault::Fault;
 use fault::Watch;
 pub use profile::Profile;
 pub(crate) use schema::HISTORY;
+pub use schema::Migration;
 use writer::Writer;
 
 /// The name under which a change or a comparison sees the other database.
@@ -61,7 +62,7 @@ impl Database {
     pub async fn open(
         path: &Path,
         profile: Profile,
-        migrations: &'static [&'static str],
+        migrations: &'static [Migration],
         shutdown: &Shutdown,
         ready: &Readiness,
     ) -> anyhow::Result<Self> {
@@ -228,7 +229,7 @@ fn detach(connection: &Connection) -> rusqlite::Result<()> {
 async fn prepare(
     path: &Path,
     profile: Profile,
-    migrations: &'static [&'static str],
+    migrations: &'static [Migration],
     ready: &Readiness,
 ) -> anyhow::Result<Connection> {
     if let Some(folder) = path.parent() {

@@ -10,7 +10,7 @@ mod row;
 
 use chassis::database_file::Schema;
 use chassis::outbox;
-use chassis::sqlite::Database;
+use chassis::sqlite::{Database, Migration};
 
 pub use compare::Difference;
 pub use page::{Page, Search};
@@ -20,7 +20,7 @@ pub use row::record;
 pub const SCHEMA: Schema = Schema {
     name: "links",
     migrations: &[
-        include_str!("../migrations/0001_init.sql"),
+        Migration::Sql(include_str!("../migrations/0001_init.sql")),
         outbox::MIGRATION,
     ],
     after_restore: "the link table is made equal to this database; links that were made since the \

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::ledger::Ledger;
 use super::outgoing::{Outgoing, Written};
 use super::set::{Counted, Message, Set};
-use super::sums::Sums;
 use crate::store::{Error, accounts, counters, ledgers, position};
 
 /// What became of a set.
@@ -52,7 +51,7 @@ pub fn apply_messages(
     let mut outcome = Outcome::default();
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
     let mut owners: HashMap<Uuid, bool> = HashMap::new();
-    let mut sums = Sums::default();
+    let mut to_count = Vec::new();
     let mut outgoing = Outgoing::new(tx, epoch)?;
     for (at, message) in messages.iter().enumerate() {
         let ledger = match spools.entry(message.spool) {
@@ -79,14 +78,14 @@ pub fn apply_messages(
                 outcome.dropped += 1;
                 continue;
             }
-            sums.add(counted);
+            to_count.push(counted);
             outgoing.add(tx, message, index, counted)?;
             outcome.applied += 1;
             outcome.counted.push((at, index));
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
-    counters::add(tx, &sums)?;
+    counters::add(tx, to_count)?;
     outcome.feed = outgoing.finish(tx)?;
     for (spool, ledger) in &spools {
         ledgers::save(tx, *spool, ledger)?;

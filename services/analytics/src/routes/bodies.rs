@@ -40,12 +40,12 @@ impl From<LinkRow> for LinkTotals {
         Self {
             code: row.code,
             deleted: row.deleted,
-            clicks: row.humans + row.bots,
-            humans: row.humans,
-            bots: row.bots,
-            visitors: row.visitors,
-            first_click_at: timestamp(row.first_click_at_ms),
-            last_click_at: timestamp(row.last_click_at_ms),
+            clicks: row.totals.humans + row.totals.bots,
+            humans: row.totals.humans,
+            bots: row.totals.bots,
+            visitors: row.totals.visitors,
+            first_click_at: timestamp(row.totals.first_click_at_ms),
+            last_click_at: timestamp(row.totals.last_click_at_ms),
         }
     }
 }
@@ -96,12 +96,12 @@ impl From<SummaryRow> for AnalyticsSummary {
     fn from(row: SummaryRow) -> Self {
         Self {
             links: row.links,
-            clicks: row.humans + row.bots,
-            humans: row.humans,
-            bots: row.bots,
-            visitors: row.visitors,
-            first_click_at: timestamp(row.first_click_at_ms),
-            last_click_at: timestamp(row.last_click_at_ms),
+            clicks: row.totals.humans + row.totals.bots,
+            humans: row.totals.humans,
+            bots: row.totals.bots,
+            visitors: row.totals.visitors,
+            first_click_at: timestamp(row.totals.first_click_at_ms),
+            last_click_at: timestamp(row.totals.last_click_at_ms),
         }
     }
 }

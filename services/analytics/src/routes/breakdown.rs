@@ -54,11 +54,12 @@ pub async fn breakdown(
     let mut rows = app
         .database
         .read(move |c| {
-            let link = reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
+            let link_id =
+                reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
             // One more than the page holds tells whether there is another page.
             Ok::<_, Error>(reports::breakdown(
                 c,
-                link.id,
+                link_id,
                 dimension,
                 cursor.as_ref(),
                 limit + 1,

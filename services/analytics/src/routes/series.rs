@@ -54,8 +54,9 @@ pub async fn series(
     let items = app
         .database
         .read(move |c| {
-            let link = reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
-            let counts = reports::series(c, link.id, &buckets)?;
+            let link_id =
+                reports::newest_link(c, caller.user_id, &code)?.ok_or(Error::NoSuchLink)?;
+            let counts = reports::series(c, link_id, &buckets)?;
             let items = buckets.iter().zip(counts);
             Ok::<_, Error>(
                 items

@@ -127,7 +127,7 @@ pub async fn one(
         .database
         .read(move |c| Ok::<_, Error>(reports::newest_link(c, owner, &code)?))
         .await?;
-    watch(app, viewer, Some(link.ok_or(Error::NoSuchLink)?.link_id)).await
+    watch(app, viewer, Some(link.ok_or(Error::NoSuchLink)?)).await
 }
 
 async fn watch(app: AppState, viewer: Viewer, link_id: Option<Uuid>) -> Result<Response, Error> {

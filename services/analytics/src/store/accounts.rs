@@ -40,36 +40,31 @@ pub fn mark_erased(tx: &Connection, user_id: Uuid) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Erases at most `limit` rows of one link of an account; whether anything may be left.
+/// Erases at most `limit` rows of an account; whether anything may be left.
 pub fn erase_some(tx: &Connection, user_id: Uuid, limit: usize) -> rusqlite::Result<bool> {
-    const PARTS: [&str; 4] = [
-        "DELETE FROM visitor WHERE (link, day, visitor) IN
-             (SELECT link, day, visitor FROM visitor WHERE link = ?1 LIMIT ?2)",
-        "DELETE FROM visitor_day WHERE (link, day) IN
-             (SELECT link, day FROM visitor_day WHERE link = ?1 LIMIT ?2)",
-        "DELETE FROM bucket WHERE (link, at) IN
-             (SELECT link, at FROM bucket WHERE link = ?1 LIMIT ?2)",
-        "DELETE FROM breakdown WHERE (link, dimension, label) IN
-             (SELECT link, dimension, label FROM breakdown WHERE link = ?1 LIMIT ?2)",
-    ];
     let mut left = limit;
     while left > 0 {
-        let link: Option<i64> = tx
-            .prepare_cached("SELECT id FROM link WHERE owner_id = ? LIMIT 1")?
+        let link: Option<Uuid> = tx
+            .prepare_cached("SELECT link_id FROM link WHERE owner_id = ? LIMIT 1")?
             .query_row([user_id], |row| row.get(0))
             .optional()?;
-        let Some(link) = link else { return Ok(false) };
-        for part in PARTS {
-            let rows = tx
-                .prepare_cached(part)?
-                .execute(params![link, i64::try_from(left).unwrap_or(i64::MAX)])?;
-            left -= rows.min(left);
-            if left == 0 {
-                return Ok(true);
-            }
+        let Some(link) = link else {
+            tx.prepare_cached("DELETE FROM account WHERE owner_id = ?")?
+                .execute([user_id])?;
+            return Ok(false);
+        };
+        let rows = tx
+            .prepare_cached(
+                "DELETE FROM counter WHERE (link_id, first) IN
+                     (SELECT link_id, first FROM counter WHERE link_id = ?1 LIMIT ?2)",
+            )?
+            .execute(params![link, i64::try_from(left).unwrap_or(i64::MAX)])?;
+        left -= rows.min(left);
+        if left == 0 {
+            return Ok(true);
         }
         // Last, so that an erasure that was cut off finds the rest of the link again.
-        tx.prepare_cached("DELETE FROM link WHERE id = ?")?
+        tx.prepare_cached("DELETE FROM link WHERE link_id = ?")?
             .execute([link])?;
         left -= 1;
     }

@@ -1,25 +1,18 @@
 //! Compares the counters of this database (`main`) with those of another one (`beside`).
 //!
-//! Row ids differ between the two: links are matched by their link id, labels by their text.
+//! Both are read once, link by link. Counters may lie on other pages there, and labels have other
+//! numbers: what counts is the key, with the text of its label.
+
+mod link_counters;
 
 use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::counters::{Key, Totals as Sums, kind};
+use link_counters::LinkCounters;
 
 /// Links that are named when they differ.
-const NAMED: u32 = 20;
-
-/// The tables of counters, and when two rows of one link are the same.
-const TABLES: [(&str, &str); 4] = [
-    (
-        "bucket",
-        "y.at = x.at AND (y.humans, y.bots, y.others) = (x.humans, x.bots, x.others)",
-    ),
-    (
-        "breakdown",
-        "y.dimension = x.dimension AND y.label = yt.id AND y.clicks = x.clicks",
-    ),
-    ("visitor", "y.day = x.day AND y.visitor = x.visitor"),
-    ("visitor_day", "y.day = x.day AND y.visitors = x.visitors"),
-];
+const NAMED: usize = 20;
 
 /// What the comparison found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,7 +21,7 @@ pub struct Comparison {
     pub now: Totals,
     /// The sums of the other one.
     pub rebuilt: Totals,
-    /// Each table, and how many of its rows have no equal in the other database, both ways.
+    /// What is counted, and how much of it has no equal in the other database, both ways.
     pub differences: Vec<(&'static str, i64)>,
     /// Links whose totals differ, those that differ most first; not all of them.
     pub links: Vec<LinkDifference>,
@@ -72,22 +65,155 @@ impl Comparison {
 /// Compares. Both must stand still: this database is read in one transaction, and nobody else
 /// writes the other one.
 pub fn compare(tx: &Connection) -> rusqlite::Result<Comparison> {
-    let mut differences = vec![("link", both_ways(tx, links_unmatched)?)];
-    for (table, same) in TABLES {
-        let unmatched = |tx: &Connection, one: &str, other: &str| {
-            counters_unmatched(tx, one, other, table, same)
-        };
-        differences.push((table, both_ways(tx, unmatched)?));
-    }
-    differences.push(("spool", both_ways(tx, spools_unmatched)?));
-    differences.push(("gap", both_ways(tx, gaps_unmatched)?));
+    let mut found = Found::default();
+    found.links(tx)?;
+    found.now.missing = missing(tx, "main")?;
+    found.rebuilt.missing = missing(tx, "beside")?;
+    let of = |kind: u8| found.unmatched[usize::from(kind)];
+    let differences = vec![
+        ("link", of(kind::TOTAL)),
+        ("bucket", of(kind::BUCKET)),
+        (
+            "breakdown",
+            (1..=7)
+                .map(|dimension| of(kind::BREAKDOWN + dimension))
+                .sum(),
+        ),
+        ("visitor", of(kind::VISITOR)),
+        ("visitor_day", of(kind::DAY)),
+        ("account", both_ways(tx, accounts_unmatched)?),
+        ("spool", both_ways(tx, spools_unmatched)?),
+        ("gap", both_ways(tx, gaps_unmatched)?),
+    ];
     Ok(Comparison {
-        now: totals(tx, "main")?,
-        rebuilt: totals(tx, "beside")?,
+        now: found.now,
+        rebuilt: found.rebuilt,
         differences,
-        links: differing_links(tx)?,
+        links: found.differing.into_iter().map(|(_, link)| link).collect(),
         numbers_lost: numbers_lost(tx)?,
     })
+}
+
+/// What the walk over both databases has found so far.
+struct Found {
+    now: Totals,
+    rebuilt: Totals,
+    /// Counters without an equal, by kind.
+    unmatched: [i64; 256],
+    /// The links whose sums differ most, and by how many clicks.
+    differing: Vec<(u64, LinkDifference)>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            now: Totals::default(),
+            rebuilt: Totals::default(),
+            unmatched: [0; 256],
+            differing: Vec::new(),
+        }
+    }
+}
+
+impl Found {
+    /// Walks over the links of both, in their order.
+    fn links(&mut self, tx: &Connection) -> rusqlite::Result<()> {
+        let labels = link_counters::labels_as_in_main(tx)?;
+        let (mut main, mut beside) = (
+            tx.prepare("SELECT link_id, page FROM main.counter ORDER BY link_id, first")?,
+            tx.prepare("SELECT link_id, page FROM beside.counter ORDER BY link_id, first")?,
+        );
+        let mut main = LinkCounters::new(main.query([])?, None)?;
+        let mut beside = LinkCounters::new(beside.query([])?, Some(&labels))?;
+        loop {
+            let link_id = match (main.link_id(), beside.link_id()) {
+                (None, None) => return Ok(()),
+                (one, other) => one.into_iter().chain(other).min(),
+            };
+            let Some(link_id) = link_id else {
+                return Ok(());
+            };
+            let now = main.take(link_id)?;
+            let rebuilt = beside.take(link_id)?;
+            self.link(tx, link_id, &now, &rebuilt)?;
+        }
+    }
+
+    fn link(
+        &mut self,
+        tx: &Connection,
+        link_id: Uuid,
+        now: &[(Key, u64)],
+        rebuilt: &[(Key, u64)],
+    ) -> rusqlite::Result<()> {
+        let (now_sums, rebuilt_sums) = (sums(now), sums(rebuilt));
+        add(&mut self.now, &now_sums);
+        add(&mut self.rebuilt, &rebuilt_sums);
+        if now == rebuilt {
+            return Ok(());
+        }
+        self.count_unmatched(now, rebuilt);
+        self.count_unmatched(rebuilt, now);
+        let (now, rebuilt) = (of_link(&now_sums), of_link(&rebuilt_sums));
+        if now == rebuilt {
+            return Ok(());
+        }
+        let by = now.humans.abs_diff(rebuilt.humans) + now.bots.abs_diff(rebuilt.bots);
+        let least = self.differing.last().map_or(0, |last| last.0);
+        if self.differing.len() < NAMED || by > least {
+            let code = code(tx, link_id)?;
+            let at = self
+                .differing
+                .partition_point(|(more, link)| *more > by || *more == by && link.code < code);
+            self.differing
+                .insert(at, (by, LinkDifference { code, now, rebuilt }));
+            self.differing.truncate(NAMED);
+        }
+        Ok(())
+    }
+
+    /// Counts what is here and not there. Of a link's sums, which belong together, one.
+    fn count_unmatched(&mut self, here: &[(Key, u64)], there: &[(Key, u64)]) {
+        let mut has_total = false;
+        for entry in here
+            .iter()
+            .filter(|entry| there.binary_search(entry).is_err())
+        {
+            let kind = entry.0.kind();
+            if kind != kind::TOTAL || !std::mem::replace(&mut has_total, true) {
+                self.unmatched[usize::from(kind)] += 1;
+            }
+        }
+    }
+}
+
+fn sums(counters: &[(Key, u64)]) -> Sums {
+    let mut sums = Sums::default();
+    for &(key, value) in counters {
+        sums.set(key, value);
+    }
+    sums
+}
+
+fn of_link(sums: &Sums) -> Totals {
+    let mut totals = Totals::default();
+    add(&mut totals, sums);
+    totals
+}
+
+fn add(totals: &mut Totals, sums: &Sums) {
+    totals.humans += sums.humans.cast_signed();
+    totals.bots += sums.bots.cast_signed();
+    totals.others += sums.others.cast_signed();
+    totals.visitors += sums.visitors.cast_signed();
+}
+
+fn code(tx: &Connection, link_id: Uuid) -> rusqlite::Result<String> {
+    tx.prepare_cached(
+        "SELECT code FROM main.link WHERE link_id = ?1
+         UNION ALL SELECT code FROM beside.link WHERE link_id = ?1 LIMIT 1",
+    )?
+    .query_row([link_id], |row| row.get(0))
 }
 
 fn both_ways(
@@ -97,47 +223,11 @@ fn both_ways(
     Ok(unmatched(tx, "main", "beside")? + unmatched(tx, "beside", "main")?)
 }
 
-/// Links with counters whose totals are others there. One without any says nothing.
-fn links_unmatched(tx: &Connection, one: &str, other: &str) -> rusqlite::Result<i64> {
+fn accounts_unmatched(tx: &Connection, one: &str, other: &str) -> rusqlite::Result<i64> {
     number(
         tx,
         &format!(
-            "SELECT count(*) FROM {one}.link x
-             WHERE x.humans + x.bots + x.others > 0 AND NOT EXISTS (
-                 SELECT 1 FROM {other}.link y
-                 WHERE y.link_id = x.link_id
-                     AND (y.humans, y.bots, y.others, y.visitors)
-                         = (x.humans, x.bots, x.others, x.visitors)
-                     AND y.first_click_at_ms IS x.first_click_at_ms
-                     AND y.last_click_at_ms IS x.last_click_at_ms)"
-        ),
-    )
-}
-
-/// Each row is looked up by its key, so that nothing is sorted or kept in memory.
-fn counters_unmatched(
-    tx: &Connection,
-    one: &str,
-    other: &str,
-    table: &str,
-    same: &str,
-) -> rusqlite::Result<i64> {
-    let labels = if table == "breakdown" {
-        format!(
-            "JOIN {one}.label xt ON xt.id = x.label
-             LEFT JOIN {other}.label yt ON yt.text = xt.text"
-        )
-    } else {
-        String::new()
-    };
-    number(
-        tx,
-        &format!(
-            "SELECT count(*) FROM {one}.{table} x
-             JOIN {one}.link xl ON xl.id = x.link
-             LEFT JOIN {other}.link yl ON yl.link_id = xl.link_id
-             {labels}
-             WHERE NOT EXISTS (SELECT 1 FROM {other}.{table} y WHERE y.link = yl.id AND {same})"
+            "SELECT count(*) FROM (SELECT * FROM {one}.account EXCEPT SELECT * FROM {other}.account)"
         ),
     )
 }
@@ -192,62 +282,9 @@ fn numbers_lost(tx: &Connection) -> rusqlite::Result<i64> {
     Ok(behind - unseen_behind + in_gaps - in_both)
 }
 
-fn totals(tx: &Connection, database: &str) -> rusqlite::Result<Totals> {
-    let mut totals = tx.query_row(
-        &format!(
-            "SELECT coalesce(sum(humans), 0), coalesce(sum(bots), 0), coalesce(sum(others), 0),
-                 coalesce(sum(visitors), 0)
-             FROM {database}.link"
-        ),
-        [],
-        |row| {
-            Ok(Totals {
-                humans: row.get(0)?,
-                bots: row.get(1)?,
-                others: row.get(2)?,
-                visitors: row.get(3)?,
-                missing: 0,
-            })
-        },
-    )?;
+fn missing(tx: &Connection, database: &str) -> rusqlite::Result<i64> {
     let sql = format!("SELECT coalesce(sum(last - first + 1), 0) FROM {database}.gap");
-    totals.missing = number(tx, &sql)?;
-    Ok(totals)
-}
-
-fn differing_links(tx: &Connection) -> rusqlite::Result<Vec<LinkDifference>> {
-    tx.prepare(
-        "SELECT coalesce(x.code, y.code),
-             coalesce(x.humans, 0), coalesce(x.bots, 0), coalesce(x.others, 0),
-             coalesce(x.visitors, 0),
-             coalesce(y.humans, 0), coalesce(y.bots, 0), coalesce(y.others, 0),
-             coalesce(y.visitors, 0)
-         FROM main.link x FULL JOIN beside.link y ON y.link_id = x.link_id
-         WHERE (coalesce(x.humans, 0), coalesce(x.bots, 0), coalesce(x.others, 0),
-                coalesce(x.visitors, 0))
-             <> (coalesce(y.humans, 0), coalesce(y.bots, 0), coalesce(y.others, 0),
-                 coalesce(y.visitors, 0))
-         ORDER BY abs(coalesce(x.humans, 0) - coalesce(y.humans, 0))
-             + abs(coalesce(x.bots, 0) - coalesce(y.bots, 0)) DESC, 1
-         LIMIT ?",
-    )?
-    .query_map([NAMED], |row| {
-        let totals = |first: usize| {
-            Ok::<_, rusqlite::Error>(Totals {
-                humans: row.get(first)?,
-                bots: row.get(first + 1)?,
-                others: row.get(first + 2)?,
-                visitors: row.get(first + 3)?,
-                missing: 0,
-            })
-        };
-        Ok(LinkDifference {
-            code: row.get(0)?,
-            now: totals(1)?,
-            rebuilt: totals(5)?,
-        })
-    })?
-    .collect()
+    number(tx, &sql)
 }
 
 fn number(tx: &Connection, sql: &str) -> rusqlite::Result<i64> {

@@ -1,126 +1,121 @@
-//! The counters: what a set of clicks adds up to, written in the order of the keys.
+//! The counters of links, packed into pages.
+//!
+//! A click changes about ten numbers of its link. As rows of their own they would lie on as many
+//! pages of the file, and each of those is written for each click; so all numbers of a link lie
+//! together, sorted by key, in as few rows as hold them: one, for almost every link.
+
+mod key;
+mod link_pages;
+mod pack;
+pub mod page;
+mod unpack;
 
 use rusqlite::{Connection, params};
+use uuid::Uuid;
 
-use super::labels;
-use crate::ingest::sums::Sums;
+pub use key::{Key, Sort, Total, kind};
+use link_pages::LinkPages;
+pub(super) use link_pages::unreadable;
+pub use pack::pack_rows;
+pub use unpack::{Totals, each, totals};
 
-/// Adds `sums` to the counters.
-pub fn add(tx: &Connection, sums: &Sums<'_>) -> rusqlite::Result<()> {
-    let links = add_links(tx, sums)?;
-    let labels = labels::intern(tx, sums.labels())?;
-    add_buckets(tx, sums, &links)?;
-    add_breakdowns(tx, sums, &links, &labels)?;
-    add_visitors(tx, sums, &links)
-}
+use super::labels::Labels;
+use crate::ingest::set::Counted;
+use crate::rules::Kind;
+use crate::store::account_totals;
 
-/// Adds the totals, makes the rows of links that were not known; the row id of each link.
-fn add_links(tx: &Connection, sums: &Sums<'_>) -> rusqlite::Result<Vec<i64>> {
-    let mut upsert = tx.prepare_cached(
-        "INSERT INTO link (link_id, owner_id, code, humans, bots, others,
-                           first_click_at_ms, last_click_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (link_id) DO UPDATE SET
-             humans = humans + excluded.humans,
-             bots = bots + excluded.bots,
-             others = others + excluded.others,
-             first_click_at_ms = min(
-                 coalesce(first_click_at_ms, excluded.first_click_at_ms),
-                 coalesce(excluded.first_click_at_ms, first_click_at_ms)),
-             last_click_at_ms = max(
-                 coalesce(last_click_at_ms, excluded.last_click_at_ms),
-                 coalesce(excluded.last_click_at_ms, last_click_at_ms))
-         RETURNING id",
-    )?;
-    let mut order: Vec<usize> = (0..sums.links().len()).collect();
-    order.sort_unstable_by_key(|&index| sums.links()[index].link_id);
-    let mut ids = vec![0; order.len()];
-    for index in order {
-        let link = &sums.links()[index];
-        let counts = link.counts;
-        ids[index] = upsert.query_row(
-            params![
-                link.link_id,
-                link.owner_id,
-                link.code,
-                counts.humans,
-                counts.bots,
-                counts.others,
-                link.first_click_at_ms,
-                link.last_click_at_ms,
-            ],
-            |row| row.get(0),
-        )?;
+/// Milliseconds in a bucket: a quarter of an hour, because every time zone's hours begin on one.
+pub const BUCKET_MS: i64 = 15 * 60 * 1_000;
+/// Milliseconds in a UTC day, the time for which a visitor's hash holds.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Adds clicks, in any order, to the counters of their links and accounts, and makes the rows of
+/// links that were not known.
+pub fn add(tx: &Connection, mut clicks: Vec<&Counted>) -> rusqlite::Result<()> {
+    clicks.sort_unstable_by_key(|counted| counted.click.link_id);
+    let mut labels = Labels::new(tx);
+    let mut accounts = account_totals::Sums::default();
+    for of_link in clicks.chunk_by(|one, other| one.click.link_id == other.click.link_id) {
+        let click = &of_link[0].click;
+        let mut pages = LinkPages::new(tx, click.link_id);
+        let mut totals = Totals::default();
+        for counted in of_link {
+            add_one(&mut pages, &mut labels, &mut totals, counted)?;
+        }
+        add_totals(&mut pages, &totals)?;
+        if pages.save()? {
+            add_link(tx, click.link_id, click.owner_id, &click.code)?;
+        }
+        accounts.add(click.owner_id, &totals);
     }
-    Ok(ids)
+    accounts.save(tx)
 }
 
-fn add_buckets(tx: &Connection, sums: &Sums<'_>, links: &[i64]) -> rusqlite::Result<()> {
-    let mut rows: Vec<_> = sums
-        .buckets()
-        .map(|(link, at, counts)| (links[link], at, counts))
-        .collect();
-    rows.sort_unstable_by_key(|&(link, at, _)| (link, at));
-    let mut upsert = tx.prepare_cached(
-        "INSERT INTO bucket (link, at, humans, bots, others) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (link, at) DO UPDATE SET
-             humans = humans + excluded.humans,
-             bots = bots + excluded.bots,
-             others = others + excluded.others",
-    )?;
-    for (link, at, counts) in rows {
-        upsert.execute(params![link, at, counts.humans, counts.bots, counts.others])?;
-    }
-    Ok(())
-}
-
-fn add_breakdowns(
-    tx: &Connection,
-    sums: &Sums<'_>,
-    links: &[i64],
-    labels: &[i64],
+/// Adds one click. Only people are broken down by what their browser says; the kind of all.
+fn add_one(
+    pages: &mut LinkPages<'_>,
+    labels: &mut Labels<'_>,
+    totals: &mut Totals,
+    counted: &Counted,
 ) -> rusqlite::Result<()> {
-    let mut rows: Vec<_> = sums
-        .parts()
-        .iter()
-        .map(|part| (links[part.link], part.dimension, labels[part.label]))
-        .collect();
-    rows.sort_unstable();
-    let mut upsert = tx.prepare_cached(
-        "INSERT INTO breakdown (link, dimension, label, clicks) VALUES (?, ?, ?, ?)
-         ON CONFLICT (link, dimension, label) DO UPDATE SET clicks = clicks + excluded.clicks",
-    )?;
-    for same in rows.chunk_by(|one, other| one == other) {
-        let (link, dimension, label) = same[0];
-        upsert.execute(params![link, dimension, label, same.len()])?;
+    let Counted { click, kind, agent } = counted;
+    let sort = match kind {
+        Kind::Human => Sort::Human,
+        Kind::Bot => Sort::Bot,
+        Kind::Preview | Kind::Prefetch | Kind::Head => Sort::Other,
+    };
+    totals.count(sort, click.at_ms);
+    pages.add(Key::bucket(click.at_ms.div_euclid(BUCKET_MS), sort), 1)?;
+    pages.add(Key::breakdown(7, labels.id(kind.as_str())?), 1)?;
+    if sort != Sort::Human {
+        return Ok(());
+    }
+    let country = click.country.as_deref().unwrap_or_default();
+    let said = [
+        &*click.referrer,
+        country,
+        &agent.browser,
+        &agent.os,
+        agent.device,
+        &click.language,
+    ];
+    for (text, dimension) in said.into_iter().zip(1..) {
+        pages.add(Key::breakdown(dimension, labels.id(text)?), 1)?;
+    }
+    let day = click.at_ms.div_euclid(DAY_MS);
+    if pages.add(Key::visitor(day, click.visitor), 1)? {
+        pages.add(Key::day(day), 1)?;
+        totals.visitors += 1;
     }
     Ok(())
 }
 
-fn add_visitors(tx: &Connection, sums: &Sums<'_>, links: &[i64]) -> rusqlite::Result<()> {
-    let mut rows: Vec<_> = sums
-        .visits()
-        .iter()
-        .map(|visit| (links[visit.link], visit.day, visit.visitor))
-        .collect();
-    rows.sort_unstable();
-    rows.dedup();
-    let mut insert =
-        tx.prepare_cached("INSERT OR IGNORE INTO visitor (link, day, visitor) VALUES (?, ?, ?)")?;
-    let mut upsert = tx.prepare_cached(
-        "INSERT INTO visitor_day (link, day, visitors) VALUES (?, ?, ?)
-         ON CONFLICT (link, day) DO UPDATE SET visitors = visitors + excluded.visitors",
-    )?;
-    let mut total = tx.prepare_cached("UPDATE link SET visitors = visitors + ? WHERE id = ?")?;
-    for same in rows.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
-        let mut new = 0;
-        for visit in same {
-            new += insert.execute(*visit)?;
+/// Adds to the sums of a link.
+fn add_totals(pages: &mut LinkPages<'_>, totals: &Totals) -> rusqlite::Result<()> {
+    let sums = [
+        (Total::Humans, totals.humans),
+        (Total::Bots, totals.bots),
+        (Total::Others, totals.others),
+        (Total::Visitors, totals.visitors),
+    ];
+    for (total, more) in sums {
+        if more > 0 {
+            pages.add(Key::total(total), more)?;
         }
-        if new > 0 {
-            upsert.execute(params![same[0].0, same[0].1, new])?;
-            total.execute(params![new, same[0].0])?;
-        }
+    }
+    if let (Some(first), Some(last)) = (totals.first_click_at_ms, totals.last_click_at_ms) {
+        let (first, last) = (first.max(0).unsigned_abs(), last.max(0).unsigned_abs());
+        pages.change(Key::total(Total::FirstClick), first, |at| at.min(first))?;
+        pages.change(Key::total(Total::LastClick), last, |at| at.max(last))?;
     }
     Ok(())
 }
+
+fn add_link(tx: &Connection, link_id: Uuid, owner_id: Uuid, code: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO link (link_id, owner_id, code) VALUES (?, ?, ?)")?
+        .execute(params![link_id, owner_id, code])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

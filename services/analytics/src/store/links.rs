@@ -14,7 +14,6 @@ pub fn put(
     tx.prepare_cached(
         "INSERT INTO link (link_id, owner_id, code, version) VALUES (?, ?, ?, ?)
          ON CONFLICT (link_id) DO UPDATE SET
-             owner_id = excluded.owner_id,
              code = excluded.code,
              version = excluded.version,
              deleted = 0

@@ -25,7 +25,7 @@ mod tests {
     fn whose_it_is_stands_once_it_has_something() {
         let database = Connection::open_in_memory().unwrap();
         for migration in MIGRATIONS {
-            database.execute_batch(migration).unwrap();
+            migration.run(&database).unwrap();
         }
         assert_eq!(claim(&database, 0, 1).unwrap(), (0, 1));
         // Nothing was counted yet.

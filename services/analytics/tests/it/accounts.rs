@@ -45,7 +45,7 @@ async fn erased(numbers: &Numbers) {
             .then_some(())
     })
     .await;
-    for table in ["link", "bucket", "breakdown", "visitor", "visitor_day"] {
+    for table in ["link", "counter", "account"] {
         let rows = numbers.number(&format!("SELECT count(*) FROM {table}"), []);
         assert_eq!(rows, Some(0), "{table}");
     }

@@ -235,7 +235,9 @@ async fn a_rebuild_from_nothing_publishes_nothing_again() {
     analytics.stop().await;
     let database = rusqlite::Connection::open(feeds.bench.config().database.path).unwrap();
     database
-        .execute_batch("DELETE FROM position; DELETE FROM spool; DELETE FROM link;")
+        .execute_batch(
+            "DELETE FROM position; DELETE FROM spool; DELETE FROM counter; DELETE FROM account;",
+        )
         .unwrap();
     drop(database);
     let last = feeder.publish(9..12).await;

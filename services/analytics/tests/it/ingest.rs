@@ -28,7 +28,7 @@ async fn clicks_are_counted_by_kind_time_and_visitor() {
     let numbers = bench.numbers();
     numbers.reach(feeder.link_id, 6).await;
     assert_eq!(
-        numbers.rows("SELECT humans, bots, others, visitors FROM link"),
+        numbers.rows("SELECT humans, bots, others, visitors FROM sums"),
         [[6, 1, 3, 5]]
     );
     assert_eq!(
@@ -77,7 +77,7 @@ async fn a_batch_that_comes_again_wholly_or_in_part_counts_once() {
     let numbers = bench.numbers();
     numbers.applied(last).await;
     assert_eq!(numbers.humans(feeder.link_id), Some(19));
-    assert_eq!(numbers.number("SELECT visitors FROM link", []), Some(15));
+    assert_eq!(numbers.number("SELECT visitors FROM sums", []), Some(15));
     assert!(numbers.gaps().is_empty());
     analytics.stop().await;
 }
@@ -203,10 +203,10 @@ async fn a_clock_that_is_wrong_does_not_invent_a_century() {
     numbers.reach(feeder.link_id, 3).await;
     let now = bench.clock.now_ms();
     let first = numbers
-        .number("SELECT first_click_at_ms FROM link", [])
+        .number("SELECT first_click_at_ms FROM sums", [])
         .unwrap();
     let last = numbers
-        .number("SELECT last_click_at_ms FROM link", [])
+        .number("SELECT last_click_at_ms FROM sums", [])
         .unwrap();
     assert!((now - first).abs() < 60_000 && (now - last).abs() < 60_000);
     analytics.stop().await;

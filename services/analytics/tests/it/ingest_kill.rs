@@ -59,7 +59,7 @@ async fn a_program_killed_in_the_middle_counts_each_click_once() {
     eventually(|| async { (numbers.sequence() == last).then_some(()) }).await;
     assert_eq!(numbers.humans(feeder.link_id), Some(all));
     assert_eq!(
-        numbers.number("SELECT sum(visitors) FROM link", []),
+        numbers.number("SELECT sum(visitors) FROM sums", []),
         Some(all)
     );
     assert_eq!(

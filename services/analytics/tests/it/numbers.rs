@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use analytics::parts::rows;
 use chassis::testing::eventually;
 use rusqlite::{Connection, OpenFlags, Params};
 use uuid::Uuid;
@@ -44,7 +45,7 @@ impl Numbers {
 
     /// How many clicks of people a link has; none if the link is not known.
     pub fn humans(&self, link_id: Uuid) -> Option<i64> {
-        self.number("SELECT humans FROM link WHERE link_id = ?", [link_id])
+        self.number("SELECT humans FROM sums WHERE link_id = ?", [link_id])
     }
 
     /// The sequence of the last message that was applied.
@@ -77,6 +78,9 @@ impl Numbers {
         connection
             .busy_timeout(std::time::Duration::from_secs(10))
             .unwrap();
+        // It ends with the connection: what was unpacked and what was not are of one state.
+        connection.execute_batch("BEGIN").unwrap();
+        rows::unpack(&connection).ok()?;
         Some(connection)
     }
 }

@@ -193,7 +193,7 @@ impl Restore<'_> {
         ensure!(version > 0, "it holds nothing");
         let expected = Connection::open_in_memory()?;
         for migration in &known[..version] {
-            expected.execute_batch(migration)?;
+            migration.run(&expected)?;
         }
         ensure!(
             names(&copy)? == names(&expected)?,

@@ -8,13 +8,13 @@ use rusqlite::Connection;
 use super::*;
 use crate::backups::{Copy, Schedule};
 use crate::ready::Readiness;
-use crate::sqlite::Closed;
+use crate::sqlite::{Closed, Migration};
 
 const SCHEMA: Schema = Schema {
     name: "fruit",
     migrations: &[
-        "CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT",
-        "CREATE TABLE basket (name TEXT PRIMARY KEY) STRICT",
+        Migration::Sql("CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT"),
+        Migration::Sql("CREATE TABLE basket (name TEXT PRIMARY KEY) STRICT"),
     ],
     after_restore: "it is sorted",
 };
@@ -248,7 +248,7 @@ async fn bad_copies_are_listed_as_such_and_passed_over() {
         }
         path
     };
-    let [first, second] = SCHEMA.migrations else {
+    let [Migration::Sql(first), Migration::Sql(second)] = SCHEMA.migrations else {
         panic!("two migrations")
     };
     add(1, &[], Some(b"this is not a database"));

@@ -17,11 +17,30 @@ CREATE TABLE IF NOT EXISTS schema_history (
 ) STRICT
 ";
 
+/// One step from a version of the schema to the next. It must not commit.
+#[derive(Debug, Clone, Copy)]
+pub enum Migration {
+    /// Statements.
+    Sql(&'static str),
+    /// What SQL can't say.
+    Code(fn(&Connection) -> rusqlite::Result<()>),
+}
+
+impl Migration {
+    /// Takes the step.
+    pub fn run(self, tx: &Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Sql(statements) => tx.execute_batch(statements),
+            Self::Code(change) => change(tx),
+        }
+    }
+}
+
 /// Does the migrations that the database does not have yet: all of them or none. Its version is how
 /// many it has (`PRAGMA user_version`).
 pub(super) fn bring_up_to_date(
     connection: &mut Connection,
-    migrations: &[&str],
+    migrations: &[Migration],
 ) -> anyhow::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -37,8 +56,8 @@ pub(super) fn bring_up_to_date(
         return Ok(());
     }
     tx.execute_batch(CREATE_HISTORY)?;
-    for (sql, version) in migrations.iter().zip(1..).skip(version) {
-        tx.execute_batch(sql).with_context(|| {
+    for (migration, version) in migrations.iter().zip(1..).skip(version) {
+        migration.run(&tx).with_context(|| {
             format!("its schema can't be brought to version {version}, and stays as it was")
         })?;
         tx.execute(
@@ -73,8 +92,9 @@ fn writer(connection: &Connection, version: usize) -> rusqlite::Result<String> {
 mod tests {
     use super::*;
 
-    const FRUIT: &str = "CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT";
-    const COLOUR: &str = "ALTER TABLE fruit ADD COLUMN colour TEXT NOT NULL DEFAULT 'green'";
+    const FRUIT: Migration = Migration::Sql("CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT");
+    const COLOUR: Migration =
+        Migration::Sql("ALTER TABLE fruit ADD COLUMN colour TEXT NOT NULL DEFAULT 'green'");
 
     fn database() -> Connection {
         let mut database = Connection::open_in_memory().unwrap();
@@ -120,7 +140,9 @@ mod tests {
     fn a_migration_that_fails_leaves_the_database_as_it_was() {
         let mut database = database();
         let before = everything(&database);
-        let broken = "INSERT INTO fruit (name) VALUES ('kiwi'); INSERT INTO nowhere VALUES (1)";
+        let broken = Migration::Sql(
+            "INSERT INTO fruit (name) VALUES ('kiwi'); INSERT INTO nowhere VALUES (1)",
+        );
         let error = bring_up_to_date(&mut database, &[FRUIT, COLOUR, broken]).unwrap_err();
         let text = format!("{error:#}");
         assert!(

@@ -2,7 +2,9 @@ use std::future::pending;
 
 use super::*;
 
-const SCHEMA: &[&str] = &["CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT"];
+const SCHEMA: &[Migration] = &[Migration::Sql(
+    "CREATE TABLE fruit (name TEXT PRIMARY KEY) STRICT",
+)];
 
 #[derive(Debug, thiserror::Error)]
 enum Error {

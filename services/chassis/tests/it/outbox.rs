@@ -4,13 +4,13 @@ use chassis::bus::Bus;
 use chassis::outbox::{self, Relay};
 use chassis::ready::Readiness;
 use chassis::shutdown::Shutdown;
-use chassis::sqlite::{Closed, Database, Profile};
+use chassis::sqlite::{Closed, Database, Migration, Profile};
 use chassis::testing::{Folder, NatsServer, eventually};
 use events::streams::LINKS;
 
 use crate::support::bus;
 
-const SCHEMA: &[&str] = &[outbox::MIGRATION];
+const SCHEMA: &[Migration] = &[outbox::MIGRATION];
 
 #[derive(Debug, thiserror::Error)]
 enum Error {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::rules::Rules;
 use crate::store::position::Position;
+use crate::store::rows;
 use crate::store::testing::database;
 
 static RULES: LazyLock<Rules> = LazyLock::new(Rules::new);
@@ -64,26 +65,36 @@ fn set(sequence: u64, batches: impl IntoIterator<Item = (u8, Range<u64>)>) -> Se
 
 /// Everything that the reports are made of.
 fn statistics(database: &Connection) -> Vec<String> {
+    rows::unpack(database).unwrap();
     let queries = [
         "SELECT hex(link_id) || owner_id || code || humans || ',' || bots || ',' || others || ','
              || visitors || ',' || coalesce(first_click_at_ms, 0) || ','
              || coalesce(last_click_at_ms, 0)
-         FROM link ORDER BY 1",
-        "SELECT hex(l.link_id) || b.at || ',' || b.humans || ',' || b.bots || ',' || b.others
-         FROM bucket b JOIN link l ON l.id = b.link ORDER BY 1",
-        "SELECT hex(l.link_id) || b.dimension || t.text || ',' || b.clicks
-         FROM breakdown b JOIN link l ON l.id = b.link JOIN label t ON t.id = b.label ORDER BY 1",
-        "SELECT hex(l.link_id) || v.day || ',' || v.visitors
-         FROM visitor_day v JOIN link l ON l.id = v.link ORDER BY 1",
+         FROM link JOIN sums USING (link_id) ORDER BY 1",
+        "SELECT hex(link_id) || at || ',' || humans || ',' || bots || ',' || others
+         FROM bucket ORDER BY 1",
+        "SELECT hex(link_id) || dimension || text || ',' || clicks
+         FROM breakdown JOIN label ON label.id = label ORDER BY 1",
+        "SELECT hex(link_id) || day || ',' || visitors FROM visitor_day ORDER BY 1",
+        "SELECT hex(link_id) || day || ',' || visitor FROM visitor ORDER BY 1",
+        "SELECT hex(owner_id) || humans || ',' || bots || ',' || others || ',' || visitors || ','
+             || first_click_at_ms || ',' || last_click_at_ms FROM account ORDER BY 1",
     ];
-    queries
+    let statistics = queries
         .iter()
         .flat_map(|query| {
             let mut statement = database.prepare(query).unwrap();
             let rows = statement.query_map([], |row| row.get(0)).unwrap();
             rows.collect::<Result<Vec<String>, _>>().unwrap()
         })
-        .collect()
+        .collect();
+    database
+        .execute_batch(
+            "DROP TABLE temp.sums; DROP TABLE temp.bucket; DROP TABLE temp.breakdown;
+             DROP TABLE temp.visitor_day; DROP TABLE temp.visitor;",
+        )
+        .unwrap();
+    statistics
 }
 
 proptest! {

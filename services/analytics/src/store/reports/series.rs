@@ -1,13 +1,8 @@
-use std::ops::AddAssign;
-
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use crate::domain::Bucket;
-
-/// Milliseconds of the quarter hours in which clicks are stored.
-const QUARTER_MS: i64 = 15 * 60 * 1_000;
-/// Milliseconds of the days in which visitors are stored (UTC).
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+use crate::store::counters::{self, BUCKET_MS, DAY_MS, Key, Sort};
 
 /// What one bucket holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,7 +18,7 @@ pub struct Counts {
 /// The counts of each of `buckets`, which follow one another without a hole.
 pub fn series(
     connection: &Connection,
-    link: i64,
+    link_id: Uuid,
     buckets: &[Bucket],
 ) -> rusqlite::Result<Vec<Counts>> {
     let mut counts = vec![Counts::default(); buckets.len()];
@@ -33,33 +28,29 @@ pub fn series(
     let from = first.start.timestamp().as_millisecond();
     let to = last.end.as_millisecond();
 
-    let mut clicks = connection.prepare_cached(
-        "SELECT at, humans, bots FROM bucket WHERE link = ?1 AND at >= ?2 AND at < ?3 ORDER BY at",
-    )?;
     // Before 1970 there is nothing; every edge of a bucket lies on a quarter of an hour.
-    let mut rows = clicks.query((link, from / QUARTER_MS, to / QUARTER_MS))?;
+    let key = |at_ms| Key::bucket(at_ms / BUCKET_MS, Sort::Human);
     let mut at = Cursor::new(buckets);
-    while let Some(row) = rows.next()? {
-        let index = at.index_of(row.get::<_, i64>(0)?.saturating_mul(QUARTER_MS));
-        counts[index].humans.add_assign(row.get::<_, u64>(1)?);
-        counts[index].bots.add_assign(row.get::<_, u64>(2)?);
-    }
+    counters::each(connection, link_id, key(from), key(to), |key, clicks| {
+        let (quarter, sort) = key.bucket_at();
+        let count = &mut counts[at.index_of(quarter.saturating_mul(BUCKET_MS))];
+        match sort {
+            Some(Sort::Human) => count.humans += clicks,
+            Some(Sort::Bot) => count.bots += clicks,
+            Some(Sort::Other) | None => {}
+        }
+    })?;
 
     if buckets.iter().all(is_of_whole_days) {
         for count in &mut counts {
             count.visitors = Some(0);
         }
-        let mut visitors = connection.prepare_cached(
-            "SELECT day, visitors FROM visitor_day
-             WHERE link = ?1 AND day >= ?2 AND day < ?3 ORDER BY day",
-        )?;
-        let mut rows = visitors.query((link, from / DAY_MS, to / DAY_MS))?;
+        let (first, behind) = (Key::day(from / DAY_MS), Key::day(to / DAY_MS));
         let mut at = Cursor::new(buckets);
-        while let Some(row) = rows.next()? {
-            let index = at.index_of(row.get::<_, i64>(0)?.saturating_mul(DAY_MS));
-            counts[index].visitors =
-                Some(counts[index].visitors.unwrap_or(0) + row.get::<_, u64>(1)?);
-        }
+        counters::each(connection, link_id, first, behind, |key, visitors| {
+            let count = &mut counts[at.index_of(key.number().saturating_mul(DAY_MS))];
+            *count.visitors.get_or_insert(0) += visitors;
+        })?;
     }
     Ok(counts)
 }

@@ -1,0 +1,182 @@
+use std::collections::BTreeMap;
+
+use rusqlite::types::Type;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use uuid::Uuid;
+
+use super::key::{Key, kind};
+use super::page::{self, Page, Unreadable};
+
+/// The most bytes of a page: SQLite keeps up to 1,002 bytes of a row, key included, where the row
+/// is (`WITHOUT ROWID`, 4 KiB a page of the file), and puts what is more on a page of its own.
+const MAX_BYTES: usize = 900;
+
+/// The pages of one link that a transaction changes: each is read when it is first needed, and
+/// written once.
+pub(super) struct LinkPages<'a> {
+    tx: &'a Connection,
+    link_id: Uuid,
+    read: BTreeMap<Key, Loaded>,
+    /// Nothing of the link is stored yet.
+    is_new: bool,
+}
+
+struct Loaded {
+    page: Page,
+    /// The first key that belongs to the next page; none if there is no next one.
+    end: Option<Key>,
+    is_changed: bool,
+}
+
+impl<'a> LinkPages<'a> {
+    pub(super) fn new(tx: &'a Connection, link_id: Uuid) -> Self {
+        Self {
+            tx,
+            link_id,
+            read: BTreeMap::new(),
+            is_new: false,
+        }
+    }
+
+    /// Adds to a counter; whether it is new.
+    pub(super) fn add(&mut self, key: Key, more: u64) -> rusqlite::Result<bool> {
+        let Loaded {
+            page, is_changed, ..
+        } = self.page_of(key)?;
+        let (value, is_new) = page.value(key, 0);
+        *value = value.saturating_add(more);
+        // A visitor who is there already is nothing new.
+        *is_changed |= is_new || key.kind() != kind::VISITOR;
+        Ok(is_new)
+    }
+
+    /// Changes a counter, which begins with `initial`.
+    pub(super) fn change(
+        &mut self,
+        key: Key,
+        initial: u64,
+        change: impl FnOnce(u64) -> u64,
+    ) -> rusqlite::Result<()> {
+        let Loaded {
+            page, is_changed, ..
+        } = self.page_of(key)?;
+        let (value, _) = page.value(key, initial);
+        *value = change(*value);
+        *is_changed = true;
+        Ok(())
+    }
+
+    /// Writes what was changed; whether nothing of the link was stored before.
+    pub(super) fn save(self) -> rusqlite::Result<bool> {
+        let mut writer = PageWriter {
+            write: self.tx.prepare_cached(
+                "INSERT INTO counter (link_id, first, page) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (link_id, first) DO UPDATE SET page = excluded.page",
+            )?,
+            link_id: self.link_id,
+            bytes: Vec::with_capacity(MAX_BYTES),
+        };
+        for (first, loaded) in &self.read {
+            if loaded.is_changed {
+                writer.write(*first, &loaded.page.entries, loaded.end.is_some())?;
+            }
+        }
+        Ok(self.is_new)
+    }
+
+    /// The page to which a key belongs.
+    fn page_of(&mut self, key: Key) -> rusqlite::Result<&mut Loaded> {
+        let first = match self.read.range(..=key).next_back() {
+            Some((&first, loaded)) if loaded.end.is_none_or(|end| key < end) => first,
+            _ => self.load(key)?,
+        };
+        Ok(self.read.entry(first).or_insert_with(nothing))
+    }
+
+    fn load(&mut self, key: Key) -> rusqlite::Result<Key> {
+        let found = self
+            .tx
+            .prepare_cached(
+                "SELECT first, page FROM counter WHERE link_id = ?1 AND first <= ?2
+                 ORDER BY first DESC LIMIT 1",
+            )?
+            .query_row(params![self.link_id, key.to_bytes()], |row| {
+                let first = first_of(row.get_ref(0)?.as_blob()?)?;
+                let page = Page::decode(row.get_ref(1)?.as_blob()?).map_err(unreadable)?;
+                Ok((first, page))
+            })
+            .optional()?;
+        let Some((first, page)) = found else {
+            self.is_new = true;
+            self.read.insert(Key::FIRST, nothing());
+            return Ok(Key::FIRST);
+        };
+        let end = if page.has_more {
+            self.first_behind(first)?
+        } else {
+            None
+        };
+        let loaded = Loaded {
+            page,
+            end,
+            is_changed: false,
+        };
+        self.read.insert(first, loaded);
+        Ok(first)
+    }
+
+    fn first_behind(&self, first: Key) -> rusqlite::Result<Option<Key>> {
+        self.tx
+            .prepare_cached(
+                "SELECT first FROM counter WHERE link_id = ?1 AND first > ?2
+                 ORDER BY first LIMIT 1",
+            )?
+            .query_row(params![self.link_id, first.to_bytes()], |row| {
+                first_of(row.get_ref(0)?.as_blob()?)
+            })
+            .optional()
+    }
+}
+
+struct PageWriter<'a> {
+    write: CachedStatement<'a>,
+    link_id: Uuid,
+    bytes: Vec<u8>,
+}
+
+impl PageWriter<'_> {
+    /// Writes one page, or as many as it takes, each half as large as the one before.
+    fn write(
+        &mut self,
+        first: Key,
+        entries: &[(Key, u64)],
+        has_more: bool,
+    ) -> rusqlite::Result<()> {
+        self.bytes.clear();
+        page::encode(entries, has_more, &mut self.bytes);
+        if self.bytes.len() <= MAX_BYTES {
+            self.write
+                .execute(params![self.link_id, first.to_bytes(), self.bytes])?;
+            return Ok(());
+        }
+        let (left, right) = entries.split_at(entries.len() / 2);
+        self.write(first, left, true)?;
+        self.write(right[0].0, right, has_more)
+    }
+}
+
+fn nothing() -> Loaded {
+    Loaded {
+        page: Page::default(),
+        end: None,
+        is_changed: false,
+    }
+}
+
+fn first_of(bytes: &[u8]) -> rusqlite::Result<Key> {
+    Key::from_bytes(bytes).ok_or_else(|| unreadable(Unreadable))
+}
+
+pub fn unreadable(error: Unreadable) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+}

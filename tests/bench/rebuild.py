@@ -16,22 +16,46 @@ import load
 from stack import PASSWORD, Stack, ask, free_port, need, wait_for
 
 
+# Visitors are there or not, and have no value.
+VISITOR = 34
+
+
 def numbers(database):
     """Everything that is counted, in an order of its own."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        return [
-            connection.execute(query).fetchall()
-            for query in (
-                "SELECT link_id, humans, bots, others, visitors, first_click_at_ms, last_click_at_ms FROM link ORDER BY 1",
-                "SELECT link_id, at, b.humans, b.bots, b.others FROM bucket b JOIN link l ON l.id = b.link ORDER BY 1, 2",
-                "SELECT link_id, dimension, text, clicks FROM breakdown b JOIN link l ON l.id = b.link"
-                " JOIN label t ON t.id = b.label ORDER BY 1, 2, 3",
-                "SELECT link_id, day, visitor FROM visitor v JOIN link l ON l.id = v.link ORDER BY 1, 2, 3",
-                "SELECT link_id, day, v.visitors FROM visitor_day v JOIN link l ON l.id = v.link ORDER BY 1, 2",
-                "SELECT spool, next FROM spool ORDER BY 1",
-                "SELECT spool, first, last FROM gap ORDER BY 1, 2",
-            )
-        ]
+        labels = dict(connection.execute("SELECT id, text FROM label"))
+        pages = connection.execute("SELECT link_id, page FROM counter").fetchall()
+        counters = sorted((link, *counter) for link, page in pages for counter in unpack(page, labels))
+        others = (
+            "SELECT * FROM account ORDER BY 1",
+            "SELECT spool, next FROM spool ORDER BY 1",
+            "SELECT spool, first, last FROM gap ORDER BY 1, 2",
+        )
+        return [counters, *(connection.execute(query).fetchall() for query in others)]
+
+
+def unpack(page, labels):
+    """Kind, which of it, and value of each counter of a page: services/analytics/src/store/counters/page.rs."""
+    at, counters = 1, []
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = page[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(page):
+        kind, detail = number(), 0
+        for _ in range(number()):
+            detail += number()
+            which = labels[detail] if 17 <= kind <= 23 else str(detail)
+            counters.append((kind, which, 1 if kind == VISITOR else number()))
+    return counters
 
 
 def rebuild(stack, kurz, *words):
@@ -70,7 +94,7 @@ def run(options, stack):
         sys.exit("the rebuild is not equal")
     with sqlite3.connect(database, timeout=60) as connection:
         connection.executescript(
-            "UPDATE link SET humans = humans + 1; DELETE FROM visitor WHERE visitor % 3 = 0; DELETE FROM bucket;"
+            "UPDATE account SET humans = humans + 1; DELETE FROM counter WHERE substr(link_id, -1) < x'80';"
         )
     code, text = rebuild(stack, kurz, "--accept")
     if code != 0 or "taken over" not in text:

@@ -11,6 +11,7 @@ pub mod stream;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use chassis::backoff::Backoff;
@@ -18,6 +19,8 @@ use chassis::bus::StoredMessage;
 use chassis::telemetry;
 use events::streams;
 use metrics::{counter, gauge};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::apply::{Outcome, apply};
@@ -139,16 +142,20 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
     if follow.backlog() == 0 {
         set_gauge("kurz_click_messages_behind", 0);
     }
-    loop {
+    // One set is read while the one before it is stored.
+    let mut storing = Storing::nothing(state);
+    let end = loop {
+        let took = storing.took();
         let fetched = tokio::select! {
             biased;
-            () = state.shutdown.cancelled() => return Ok(End::Shutdown),
-            () = watch.changed(place.as_ref(), read_up_to) => return Ok(End::Changed),
-            fetched = fetch(&mut follow) => fetched,
+            () = state.shutdown.cancelled() => break Ok(End::Shutdown),
+            () = watch.changed(place.as_ref(), read_up_to) => break Ok(End::Changed),
+            failed = storing.failed() => break Err(failed),
+            fetched = fetch(&mut follow, took) => fetched,
         };
         let Fetched { messages, end } = fetched;
         let Some(last) = messages.last() else {
-            return Err(Failure::Bus(
+            break Err(Failure::Bus(
                 end.unwrap_or_else(|| anyhow!("the stream said nothing")),
             ));
         };
@@ -168,47 +175,126 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         for message in &messages {
             telemetry::link(&span, &message.headers);
         }
-        let applied = take_in(state, messages, next.clone(), skipped)
-            .instrument(span)
-            .await?;
-        let Some(()) = applied else {
-            return Ok(End::Shutdown);
+        let read = read(state, messages, next.clone(), skipped)
+            .instrument(span.clone())
+            .await;
+        // In their order: this one only when the one before it is stored.
+        let stored = match read {
+            Ok(set) => storing.start(set, behind, span).await,
+            Err(error) => Err(error),
         };
-        place = Some(next);
-        set_gauge("kurz_click_messages_behind", behind);
+        match stored {
+            Ok(Some(())) => place = Some(next),
+            Ok(None) => break Ok(End::Shutdown),
+            Err(error) => break Err(error),
+        }
         backoff.reset();
         if let Some(error) = end {
-            return Err(Failure::Bus(error));
+            break Err(Failure::Bus(error));
         }
-    }
+    };
+    // Where to go on is read from the database.
+    storing.finish().await?;
+    end
 }
 
-/// Applies messages; none if the shutdown began before they could be.
-async fn take_in(
+/// Decodes messages and classifies their clicks; those that can't be read are put aside.
+async fn read(
     state: &AppState,
     messages: Vec<StoredMessage>,
     position: Position,
     missed: Vec<(u64, u64)>,
-) -> Result<Option<()>, Failure> {
+) -> Result<Set, Failure> {
     missed.iter().for_each(missed::log);
-    let epoch = position.epoch.clone();
     let (rules, partition) = (state.rules.clone(), state.partition);
-    // Decoding 20,000 clicks takes tens of milliseconds: not on a thread that answers requests.
+    // Decoding 100,000 clicks takes tens of milliseconds: not on a thread that answers requests.
     let decoding = tokio::task::spawn_blocking(move || set::read_all(messages, &rules, partition));
     let (readable, unreadable) = decoding
         .await
         .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
     let clicks = state.clicks_stream();
     for (message, reason) in &unreadable {
-        dead::bury(&state.bus, &clicks, &epoch, message, reason)
+        dead::bury(&state.bus, &clicks, &position.epoch, message, reason)
             .await
             .map_err(Failure::Bus)?;
     }
-    let set = Arc::new(Set {
+    Ok(Set {
         messages: readable,
         position,
         missed,
-    });
+    })
+}
+
+/// The set that is being stored.
+struct Storing<'a> {
+    state: &'a AppState,
+    /// None if nothing is.
+    task: Option<JoinHandle<Result<Option<Duration>, Failure>>>,
+    took: Duration,
+}
+
+impl<'a> Storing<'a> {
+    fn nothing(state: &'a AppState) -> Self {
+        Self {
+            state,
+            task: None,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// How long the last one took that is finished.
+    fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Begins to store a set, behind which the stream has so many messages, once the one before it
+    /// is stored; none if the shutdown began before that.
+    async fn start(
+        &mut self,
+        set: Set,
+        behind: u64,
+        span: tracing::Span,
+    ) -> Result<Option<()>, Failure> {
+        if self.finish().await?.is_none() {
+            return Ok(None);
+        }
+        let state = self.state.clone();
+        let storing = async move {
+            let started = Instant::now();
+            let stored = take_in(&state, set).await?;
+            if stored.is_some() {
+                set_gauge("kurz_click_messages_behind", behind);
+            }
+            Ok(stored.map(|()| started.elapsed()))
+        };
+        self.task = Some(tokio::spawn(storing.instrument(span)));
+        Ok(Some(()))
+    }
+
+    /// Waits until nothing is being stored; none if the shutdown began before it was.
+    async fn finish(&mut self) -> Result<Option<()>, Failure> {
+        let Some(task) = &mut self.task else {
+            return Ok(Some(()));
+        };
+        let ended = task.await;
+        self.task = None;
+        let took = ended.map_err(|error| Failure::Bus(anyhow::Error::new(error)))??;
+        self.took = took.unwrap_or(self.took);
+        Ok(took.map(drop))
+    }
+
+    /// Returns when a set could not be stored, else never. Nothing is lost when it is dropped.
+    async fn failed(&mut self) -> Failure {
+        match self.finish().await {
+            Err(failure) => failure,
+            Ok(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Applies a set; none if the shutdown began before it could be.
+async fn take_in(state: &AppState, set: Set) -> Result<Option<()>, Failure> {
+    let set = Arc::new(set);
     // A rebuild that has caught up holds this while it compares and takes over.
     let applying = state.applying.lock().await;
     let stored = store(state, &set).await?;

@@ -30,7 +30,9 @@ pub use routes::openapi;
 /// What `benches/` measures apart from the rest, and how tests look into the database; no API.
 #[doc(hidden)]
 pub mod parts {
+    pub use crate::ingest::set::Counted;
     pub use crate::rules::Rules;
-    pub use crate::store::counters::{Key, Total, page};
+    pub use crate::store::MIGRATIONS;
+    pub use crate::store::counters::{Key, Total, add as count, page};
     pub use crate::store::rows;
 }

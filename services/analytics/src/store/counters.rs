@@ -14,8 +14,8 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 pub use key::{Key, Sort, Total, kind};
-use link_pages::LinkPages;
 pub(super) use link_pages::unreadable;
+use link_pages::{LinkPages, Pages};
 pub use pack::pack_rows;
 pub use unpack::{Totals, each, totals};
 
@@ -31,15 +31,23 @@ pub const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Adds clicks, in any order, to the counters of their links and accounts, and makes the rows of
 /// links that were not known.
-pub fn add(tx: &Connection, mut clicks: Vec<&Counted>) -> rusqlite::Result<()> {
-    clicks.sort_unstable_by_key(|counted| counted.click.link_id);
-    let mut labels = Labels::new(tx);
+pub fn add<'a>(
+    tx: &Connection,
+    clicks: impl IntoIterator<Item = &'a Counted>,
+) -> rusqlite::Result<()> {
+    // In the order of the table. Numbers are compared faster than bytes.
+    let mut by_link: Vec<(u128, &Counted)> = clicks
+        .into_iter()
+        .map(|counted| (counted.click.link_id.as_u128(), counted))
+        .collect();
+    by_link.sort_unstable_by_key(|&(link, _)| link);
+    let (mut pages, mut labels) = (Pages::new(tx)?, Labels::new(tx));
     let mut accounts = account_totals::Sums::default();
-    for of_link in clicks.chunk_by(|one, other| one.click.link_id == other.click.link_id) {
-        let click = &of_link[0].click;
-        let mut pages = LinkPages::new(tx, click.link_id);
+    for of_link in by_link.chunk_by(|one, other| one.0 == other.0) {
+        let click = &of_link[0].1.click;
+        let mut pages = pages.of_link(click.link_id);
         let mut totals = Totals::default();
-        for counted in of_link {
+        for (_, counted) in of_link {
             add_one(&mut pages, &mut labels, &mut totals, counted)?;
         }
         add_totals(&mut pages, &totals)?;
@@ -53,7 +61,7 @@ pub fn add(tx: &Connection, mut clicks: Vec<&Counted>) -> rusqlite::Result<()> {
 
 /// Adds one click. Only people are broken down by what their browser says; the kind of all.
 fn add_one(
-    pages: &mut LinkPages<'_>,
+    pages: &mut LinkPages<'_, '_>,
     labels: &mut Labels<'_>,
     totals: &mut Totals,
     counted: &Counted,
@@ -70,17 +78,13 @@ fn add_one(
     if sort != Sort::Human {
         return Ok(());
     }
-    let country = click.country.as_deref().unwrap_or_default();
-    let said = [
-        &*click.referrer,
-        country,
-        &agent.browser,
-        &agent.os,
-        agent.device,
-        &click.language,
-    ];
-    for (text, dimension) in said.into_iter().zip(1..) {
-        pages.add(Key::breakdown(dimension, labels.id(text)?), 1)?;
+    let referrer = labels.id(&click.referrer)?;
+    let country = labels.id(click.country.as_deref().unwrap_or_default())?;
+    let [browser, os, device] = labels.of_agent(agent)?;
+    let language = labels.id(&click.language)?;
+    let said = [referrer, country, browser, os, device, language];
+    for (label, dimension) in said.into_iter().zip(1..) {
+        pages.add(Key::breakdown(dimension, label), 1)?;
     }
     let day = click.at_ms.div_euclid(DAY_MS);
     if pages.add(Key::visitor(day, click.visitor), 1)? {
@@ -91,7 +95,7 @@ fn add_one(
 }
 
 /// Adds to the sums of a link.
-fn add_totals(pages: &mut LinkPages<'_>, totals: &Totals) -> rusqlite::Result<()> {
+fn add_totals(pages: &mut LinkPages<'_, '_>, totals: &Totals) -> rusqlite::Result<()> {
     let sums = [
         (Total::Humans, totals.humans),
         (Total::Bots, totals.bots),

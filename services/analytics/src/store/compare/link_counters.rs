@@ -3,15 +3,17 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Rows};
 use uuid::Uuid;
 
-use crate::store::counters::unreadable;
-use crate::store::counters::{Key, kind, page};
+use crate::store::counters::{Key, kind, page, unreadable};
 
-/// The counters of one database after the other, link by link.
+/// The counters of a page, and whose they are.
+type LinkPage = (Uuid, Vec<(Key, u64)>);
+
+/// The counters of one database, link by link.
 pub(super) struct LinkCounters<'a> {
     rows: Rows<'a>,
     labels: Option<&'a HashMap<i64, i64>>,
     /// The link whose first page was read, and what is on it.
-    ahead: Option<(Uuid, Vec<(Key, u64)>)>,
+    ahead: Option<LinkPage>,
 }
 
 impl<'a> LinkCounters<'a> {
@@ -46,7 +48,7 @@ impl<'a> LinkCounters<'a> {
         Ok(counters)
     }
 
-    fn page(&mut self) -> rusqlite::Result<Option<(Uuid, Vec<(Key, u64)>)>> {
+    fn page(&mut self) -> rusqlite::Result<Option<LinkPage>> {
         let labels = self.labels;
         let Some(row) = self.rows.next()? else {
             return Ok(None);

@@ -144,7 +144,7 @@ fn a_counter_that_differs_is_found_from_both_sides() {
     let changes: [(&str, Change); 7] = [
         ("link", |counters| counters[1].1 += 1),
         ("link", |counters| {
-            counters.insert(1, (Key::total(Total::Bots), 1))
+            counters.insert(1, (Key::total(Total::Bots), 1));
         }),
         ("breakdown", |counters| counters[4].1 = 3),
         ("bucket", |counters| counters[6].1 = 3),

@@ -11,10 +11,18 @@ use super::page::{self, Page, Unreadable};
 /// is (`WITHOUT ROWID`, 4 KiB a page of the file), and puts what is more on a page of its own.
 const MAX_BYTES: usize = 900;
 
+/// Reads and writes pages within a transaction.
+pub(super) struct Pages<'a> {
+    find: CachedStatement<'a>,
+    find_behind: CachedStatement<'a>,
+    write: CachedStatement<'a>,
+    bytes: Vec<u8>,
+}
+
 /// The pages of one link that a transaction changes: each is read when it is first needed, and
 /// written once.
-pub(super) struct LinkPages<'a> {
-    tx: &'a Connection,
+pub(super) struct LinkPages<'a, 'p> {
+    pages: &'p mut Pages<'a>,
     link_id: Uuid,
     read: BTreeMap<Key, Loaded>,
     /// Nothing of the link is stored yet.
@@ -28,16 +36,56 @@ struct Loaded {
     is_changed: bool,
 }
 
-impl<'a> LinkPages<'a> {
-    pub(super) fn new(tx: &'a Connection, link_id: Uuid) -> Self {
-        Self {
-            tx,
+impl<'a> Pages<'a> {
+    pub(super) fn new(tx: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            find: tx.prepare_cached(
+                "SELECT first, page FROM counter WHERE link_id = ?1 AND first <= ?2
+                 ORDER BY first DESC LIMIT 1",
+            )?,
+            find_behind: tx.prepare_cached(
+                "SELECT first FROM counter WHERE link_id = ?1 AND first > ?2
+                 ORDER BY first LIMIT 1",
+            )?,
+            write: tx.prepare_cached(
+                "INSERT INTO counter (link_id, first, page) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (link_id, first) DO UPDATE SET page = excluded.page",
+            )?,
+            bytes: Vec::with_capacity(MAX_BYTES),
+        })
+    }
+
+    pub(super) fn of_link(&mut self, link_id: Uuid) -> LinkPages<'a, '_> {
+        LinkPages {
+            pages: self,
             link_id,
             read: BTreeMap::new(),
             is_new: false,
         }
     }
 
+    /// Writes one page, or as many as it takes, each half as large as the one before.
+    fn write(
+        &mut self,
+        link_id: Uuid,
+        first: Key,
+        entries: &[(Key, u64)],
+        has_more: bool,
+    ) -> rusqlite::Result<()> {
+        self.bytes.clear();
+        page::encode(entries, has_more, &mut self.bytes);
+        if self.bytes.len() <= MAX_BYTES {
+            let row = params![link_id, first.to_bytes(), self.bytes];
+            self.write.execute(row)?;
+            return Ok(());
+        }
+        let (left, right) = entries.split_at(entries.len() / 2);
+        self.write(link_id, first, left, true)?;
+        self.write(link_id, right[0].0, right, has_more)
+    }
+}
+
+impl LinkPages<'_, '_> {
     /// Adds to a counter; whether it is new.
     pub(super) fn add(&mut self, key: Key, more: u64) -> rusqlite::Result<bool> {
         let Loaded {
@@ -68,17 +116,11 @@ impl<'a> LinkPages<'a> {
 
     /// Writes what was changed; whether nothing of the link was stored before.
     pub(super) fn save(self) -> rusqlite::Result<bool> {
-        let mut writer = PageWriter {
-            write: self.tx.prepare_cached(
-                "INSERT INTO counter (link_id, first, page) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (link_id, first) DO UPDATE SET page = excluded.page",
-            )?,
-            link_id: self.link_id,
-            bytes: Vec::with_capacity(MAX_BYTES),
-        };
         for (first, loaded) in &self.read {
             if loaded.is_changed {
-                writer.write(*first, &loaded.page.entries, loaded.end.is_some())?;
+                let has_more = loaded.end.is_some();
+                let entries = &loaded.page.entries;
+                self.pages.write(self.link_id, *first, entries, has_more)?;
             }
         }
         Ok(self.is_new)
@@ -95,11 +137,8 @@ impl<'a> LinkPages<'a> {
 
     fn load(&mut self, key: Key) -> rusqlite::Result<Key> {
         let found = self
-            .tx
-            .prepare_cached(
-                "SELECT first, page FROM counter WHERE link_id = ?1 AND first <= ?2
-                 ORDER BY first DESC LIMIT 1",
-            )?
+            .pages
+            .find
             .query_row(params![self.link_id, key.to_bytes()], |row| {
                 let first = first_of(row.get_ref(0)?.as_blob()?)?;
                 let page = Page::decode(row.get_ref(1)?.as_blob()?).map_err(unreadable)?;
@@ -125,43 +164,13 @@ impl<'a> LinkPages<'a> {
         Ok(first)
     }
 
-    fn first_behind(&self, first: Key) -> rusqlite::Result<Option<Key>> {
-        self.tx
-            .prepare_cached(
-                "SELECT first FROM counter WHERE link_id = ?1 AND first > ?2
-                 ORDER BY first LIMIT 1",
-            )?
+    fn first_behind(&mut self, first: Key) -> rusqlite::Result<Option<Key>> {
+        self.pages
+            .find_behind
             .query_row(params![self.link_id, first.to_bytes()], |row| {
                 first_of(row.get_ref(0)?.as_blob()?)
             })
             .optional()
-    }
-}
-
-struct PageWriter<'a> {
-    write: CachedStatement<'a>,
-    link_id: Uuid,
-    bytes: Vec<u8>,
-}
-
-impl PageWriter<'_> {
-    /// Writes one page, or as many as it takes, each half as large as the one before.
-    fn write(
-        &mut self,
-        first: Key,
-        entries: &[(Key, u64)],
-        has_more: bool,
-    ) -> rusqlite::Result<()> {
-        self.bytes.clear();
-        page::encode(entries, has_more, &mut self.bytes);
-        if self.bytes.len() <= MAX_BYTES {
-            self.write
-                .execute(params![self.link_id, first.to_bytes(), self.bytes])?;
-            return Ok(());
-        }
-        let (left, right) = entries.split_at(entries.len() / 2);
-        self.write(first, left, true)?;
-        self.write(right[0].0, right, has_more)
     }
 }
 

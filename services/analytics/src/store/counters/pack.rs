@@ -1,8 +1,7 @@
 use rusqlite::{Connection, Statement};
-use uuid::Uuid;
 
 use super::key::{Key, Sort, Total};
-use super::link_pages::LinkPages;
+use super::link_pages::{LinkPages, Pages};
 
 /// Packs what older versions stored as a row for each counter.
 pub fn pack_rows(tx: &Connection) -> rusqlite::Result<()> {
@@ -16,10 +15,11 @@ pub fn pack_rows(tx: &Connection) -> rusqlite::Result<()> {
         days: tx.prepare("SELECT day, visitors FROM visitor_day WHERE link = ?")?,
         visitors: tx.prepare("SELECT day, visitor FROM visitor WHERE link = ?")?,
     };
+    let mut pages = Pages::new(tx)?;
     let mut links = links.query([])?;
     while let Some(row) = links.next()? {
         let link: i64 = row.get(0)?;
-        let mut pages = LinkPages::new(tx, row.get::<_, Uuid>(1)?);
+        let mut pages = pages.of_link(row.get(1)?);
         for (column, total) in [
             (2, Total::Humans),
             (3, Total::Bots),
@@ -49,7 +49,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn pack(&mut self, link: i64, pages: &mut LinkPages<'_>) -> rusqlite::Result<()> {
+    fn pack(&mut self, link: i64, pages: &mut LinkPages<'_, '_>) -> rusqlite::Result<()> {
         let mut breakdowns = self.breakdowns.query([link])?;
         while let Some(row) = breakdowns.next()? {
             add(pages, Key::breakdown(row.get(0)?, row.get(1)?), row.get(2)?)?;
@@ -74,7 +74,7 @@ impl Rows<'_> {
     }
 }
 
-fn add(pages: &mut LinkPages<'_>, key: Key, value: u64) -> rusqlite::Result<()> {
+fn add(pages: &mut LinkPages<'_, '_>, key: Key, value: u64) -> rusqlite::Result<()> {
     if value > 0 {
         pages.add(key, value)?;
     }

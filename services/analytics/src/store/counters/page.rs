@@ -84,11 +84,14 @@ pub fn encode(entries: &[(Key, u64)], has_more: bool, to: &mut Vec<u8>) {
 }
 
 fn write(mut number: u128, to: &mut Vec<u8>) {
-    while number >= 0x80 {
-        to.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            return to.push(low);
+        }
+        to.push(low | 0x80);
     }
-    to.push(number as u8);
 }
 
 fn read(bytes: &mut &[u8]) -> Result<u128, Unreadable> {

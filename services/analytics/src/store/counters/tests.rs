@@ -38,7 +38,8 @@ proptest! {
         let database = database();
         let mut expected = BTreeMap::new();
         for (at, keys) in sets.into_iter().enumerate() {
-            let mut pages = LinkPages::new(&database, LINK);
+            let mut pages = Pages::new(&database).unwrap();
+            let mut pages = pages.of_link(LINK);
             for key in keys {
                 let is_new = !expected.contains_key(&key);
                 // A visitor is there or not.

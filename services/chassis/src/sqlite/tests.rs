@@ -53,6 +53,25 @@ async fn a_write_that_fails_takes_nobody_with_it() {
 }
 
 #[tokio::test]
+async fn once_closed_the_file_alone_holds_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(&folder, Profile::Local).await;
+    add(&database, "fig").await.unwrap();
+    // A reader that is in no hurry to end.
+    let path = folder.path().join("a b?.db");
+    let reader = Connection::open(&path).unwrap();
+    let count = "SELECT count(*) FROM fruit";
+    let seen: i64 = reader.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(seen, 1);
+    database.close().await;
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let copied = Connection::open(&copy).unwrap();
+    let seen: i64 = copied.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(seen, 1);
+}
+
+#[tokio::test]
 async fn both_profiles_keep_what_was_written() {
     for profile in [Profile::Local, Profile::Nfs] {
         let folder = tempfile::tempdir().unwrap();

@@ -190,9 +190,24 @@ fn run(connection: Connection, watch: &Watch, mut waiting: mpsc::Receiver<Messag
         }
         if let Some(closed) = closing {
             waiting.close();
+            finish(connection, watch);
             let _ = closed.send(());
             return;
         }
+    }
+}
+
+/// Closes the connection, so that the file alone holds everything: who copies a database that nobody
+/// has open should need no second file, even if a reader's connection ends later than this one.
+fn finish(connection: Connection, watch: &Watch) {
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        && !watch.is_fault(&error)
+    {
+        tracing::warn!(%error, "what was written stays in the log beside the database");
+    }
+    if watch.has_failed() {
+        // Closing writes.
+        std::mem::forget(connection);
     }
 }
 

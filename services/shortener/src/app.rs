@@ -82,7 +82,7 @@ impl Service for App {
             verifier.refuse_subject(user_id);
         }
 
-        let relay = Relay::start(store.database().clone(), bus.clone(), &shutdown);
+        let relay = Relay::start(store.database().clone(), &bus, &shutdown);
         let table = LinkTable::new(bus.clone(), store.clone(), relay.clone());
         shutdown.spawn("link table", table.clone().keep(shutdown.clone()));
         let closures = Closures {

@@ -57,7 +57,7 @@ async fn the_last_value_wins_also_when_nats_was_away() {
     let folder = Folder::new();
     let database = open(&folder).await;
     let shutdown = Shutdown::new();
-    let relay = Relay::start(database.clone(), bus.clone(), &shutdown);
+    let relay = Relay::start(database.clone(), &bus, &shutdown);
     let mut last = 0;
     for number in 0..600 {
         last = put(&database, &format!("c{}", number % 7), &number.to_string()).await;
@@ -88,7 +88,7 @@ async fn a_change_that_was_undone_tells_nobody() {
     bus.declare(&LINKS).await.unwrap();
     let folder = Folder::new();
     let database = open(&folder).await;
-    let relay = Relay::start(database.clone(), bus.clone(), &Shutdown::new());
+    let relay = Relay::start(database.clone(), &bus, &Shutdown::new());
     let undone = database.write(|tx| {
         outbox::append(tx, &events::subjects::link("undone"), b"x")?;
         Err::<(), _>(Error::Undone)

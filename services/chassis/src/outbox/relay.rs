@@ -321,3 +321,53 @@ enum Failure {
     #[error(transparent)]
     Closed(#[from] Closed),
 }
+
+#[cfg(test)]
+mod tests {
+    use events::streams::LINKS;
+
+    use super::*;
+    use crate::bus::BusConfig;
+    use crate::outbox;
+    use crate::ready::Readiness;
+    use crate::sqlite::Profile;
+    use crate::testing::{Folder, NatsServer};
+
+    #[tokio::test]
+    async fn a_stop_leaves_nothing_in_the_outbox() {
+        let nats = NatsServer::start().await;
+        let (shutdown, ready) = (Shutdown::new(), Readiness::default());
+        let config = BusConfig {
+            url: nats.url(),
+            credentials: None,
+            replicas: 1,
+        };
+        let bus = Bus::connect(&config, "test", &shutdown).await.unwrap();
+        bus.declare(&LINKS).await.unwrap();
+        let folder = Folder::new();
+        let path = folder.path().join("x.db");
+        let schema = &[outbox::MIGRATION];
+        let database = Database::open(&path, Profile::Local, schema, &shutdown, &ready)
+            .await
+            .unwrap();
+        let _relay = Relay::start(database.clone(), &bus, &shutdown);
+        let filled = database.write(|tx| {
+            for number in 0..1_000 {
+                let subject = events::subjects::link(&format!("c{number}"));
+                outbox::append(tx, &subject, b"x")?;
+            }
+            Ok::<_, Failure>(())
+        });
+        filled.await.unwrap();
+        shutdown.begin();
+        shutdown.declare_drained();
+        assert!(shutdown.finish().await);
+        let left = database.read(|connection| {
+            let sql = "SELECT count(*) FROM outbox";
+            Ok::<_, Failure>(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(left.await.unwrap(), 0);
+        let stream = bus.jetstream().get_stream(LINKS.name).await.unwrap();
+        assert_eq!(stream.cached_info().state.messages, 1_000);
+    }
+}

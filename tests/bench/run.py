@@ -277,6 +277,8 @@ def keep_logging_in(auth, name, number, stop, outcomes):
             outcomes.append(200)
         except urllib.error.HTTPError as refused:
             outcomes.append(refused.code)
+            # As people and programs do; without that this would be a test of refusals.
+            stop.wait(int(refused.headers.get("retry-after", 1)))
 
 
 def size(database):

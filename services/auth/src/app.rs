@@ -96,7 +96,7 @@ impl Service for App {
             context.clock.clone(),
             context.shutdown.clone(),
         );
-        let relay = Relay::start(database, context.bus.clone(), &context.shutdown);
+        let relay = Relay::start(database, &context.bus, &context.shutdown);
         start_workers(&context, &store, &keys, &verifier);
         let state = AppState {
             store,

@@ -1,8 +1,10 @@
 //! argon2id, on a few threads of its own.
 //!
-//! Not on the runtime's threads for what blocks: the allocator keeps what a thread gave back for that
-//! thread, and there are hundreds of these. A hundred people who log in at once would leave more than
-//! a gigabyte behind, 19 MiB at a time.
+//! Not on the runtime's threads for what blocks: of those there are hundreds. And with less right to
+//! a processor than everything else: who follows a link, or shows a token, does not wait for those
+//! who log in.
+
+mod memory;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -10,19 +12,22 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Argon2, Params};
+use argon2::Params;
+use argon2::password_hash::phc::{PasswordHash, Salt};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::domain::{NewPassword, Password};
 use crate::error::{Error, Result};
+use memory::Memory;
 
 /// The most hashes at one time, whatever the number of processors: each takes 19 MiB.
 const MAX_AT_ONCE: usize = 8;
 /// The most requests that wait for their turn. At some 20 ms each, the last one waits about a
-/// second with two threads; who comes later is told to come back, instead of waiting in vain.
+/// second with one thread; who comes later is told to come back, instead of waiting in vain.
 const MAX_WAITING: usize = 64;
+/// How nice the threads are: a tenth of the time of a processor that others could use up, so that
+/// people can still log in then.
+const NICE: i32 = 10;
 /// The password of the hash that stands in for unknown users; no sign-in can succeed with it,
 /// whatever it is.
 const NOBODY: &[u8] = b"nobody";
@@ -36,7 +41,7 @@ pub struct Hasher {
     nobody: Arc<str>,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// What verifying came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,11 +56,10 @@ pub enum Verdict {
 }
 
 impl Hasher {
-    /// As many workers as there are processors, within bounds.
+    /// One worker fewer than there are processors, within bounds.
     pub async fn new() -> anyhow::Result<Self> {
-        let workers = thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(MAX_AT_ONCE);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers = processors.saturating_sub(1).clamp(1, MAX_AT_ONCE);
         Self::with(workers, MAX_WAITING).await
     }
 
@@ -75,23 +79,24 @@ impl Hasher {
             jobs,
             nobody: Arc::default(),
         };
-        hasher.nobody = hasher.run(|| hash(NOBODY)).await?.into();
+        hasher.nobody = hasher.run(|memory| hash(memory, NOBODY)).await?.into();
         Ok(hasher)
     }
 
     /// The PHC string of a new password.
     pub async fn hash(&self, password: NewPassword) -> Result<String> {
-        self.run(move || hash(password.expose())).await
+        self.run(move |memory| hash(memory, password.expose()))
+            .await
     }
 
     /// Whether `password` is the one of `stored`. Does the same work when there is no `stored`,
     /// so that the time it takes does not tell who has an account.
     pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict> {
         let nobody = Arc::clone(&self.nobody);
-        self.run(move || {
+        self.run(move |memory| {
             let known = stored.is_some();
             let phc = stored.as_deref().unwrap_or(&nobody);
-            Ok(match verify(password.expose(), phc)? {
+            Ok(match verify(memory, password.expose(), phc)? {
                 verdict if known => verdict,
                 _ => Verdict::Wrong,
             })
@@ -101,7 +106,7 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+        job: impl FnOnce(&mut Memory) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
@@ -110,11 +115,11 @@ impl Hasher {
         waiting.increment(1.0);
         let queued = Queued(waiting, place);
         let (answer, answered) = oneshot::channel();
-        let job = move || {
+        let job = move |memory: &mut Memory| {
             // The place goes with the job: a client that hangs up does not stop the work, so it must
             // not make room for more either.
             let begun = Instant::now();
-            let outcome = job();
+            let outcome = job(memory);
             metrics::histogram!("kurz_auth_password_hash_seconds").record(begun.elapsed());
             // Free before the answer, so that who asks again finds room.
             drop(queued);
@@ -131,6 +136,8 @@ impl Hasher {
 
 /// One of the threads: does one job after the other until nobody can send any more.
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    yield_to_others();
+    let mut memory = Memory::default();
     loop {
         // The lock is held by the one that waits for the next job, and let go with it.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -138,7 +145,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             return;
         };
         // One that panics answers nobody, which its caller notices; the thread goes on.
-        let _ = catch_unwind(AssertUnwindSafe(job));
+        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
     }
 }
 
@@ -154,24 +161,34 @@ impl Drop for Queued {
     }
 }
 
-fn hash(password: &[u8]) -> anyhow::Result<String> {
-    let phc = Argon2::default()
-        .hash_password(password)
-        .map_err(|error| anyhow!("hashing a password: {error}"))?;
+/// Makes this thread nice. On Linux a priority is a thread's; elsewhere it would be the process's.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::getpriority_process(None).and_then(|now| {
+        // Whoever started us may have made all of it nicer still.
+        rustix::process::setpriority_process(None, NICE.max(now))
+    }) {
+        tracing::warn!(%error, "hashing passwords is as urgent as everything else");
+    }
+}
+
+fn hash(memory: &mut Memory, password: &[u8]) -> anyhow::Result<String> {
+    let phc = memory.hash(&Params::default(), password, &Salt::generate())?;
     Ok(phc.to_string())
 }
 
-fn verify(password: &[u8], phc: &str) -> anyhow::Result<Verdict> {
+fn verify(memory: &mut Memory, password: &[u8], phc: &str) -> anyhow::Result<Verdict> {
     let stored =
         PasswordHash::new(phc).map_err(|error| anyhow!("a stored password hash: {error}"))?;
-    match Argon2::default().verify_password(password, &stored) {
-        Ok(()) if is_current(&stored) => Ok(Verdict::Right { rehashed: None }),
-        Ok(()) => Ok(Verdict::Right {
-            rehashed: Some(hash(password)?),
-        }),
-        Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-        Err(error) => Err(anyhow!("verifying a password: {error}")),
+    if !memory.verify(&stored, password)? {
+        return Ok(Verdict::Wrong);
     }
+    let rehashed = if is_current(&stored) {
+        None
+    } else {
+        Some(hash(memory, password)?)
+    };
+    Ok(Verdict::Right { rehashed })
 }
 
 /// Whether the hash was made with the parameters of today.
@@ -187,6 +204,9 @@ fn is_current(stored: &PasswordHash) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use argon2::Argon2;
+    use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+
     use super::*;
 
     fn password(text: &str) -> Password {
@@ -208,6 +228,9 @@ mod tests {
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
         );
+        let phc = PasswordHash::new(&stored).unwrap();
+        let known = Argon2::default().verify_password(b"correct horse", &phc);
+        assert_eq!(known, Ok(()), "others read it, too");
 
         let right = hasher
             .verify(password("correct horse"), Some(stored.clone()))
@@ -256,17 +279,28 @@ mod tests {
     #[tokio::test]
     async fn jobs_share_a_few_threads_and_a_panic_ends_none_of_them() {
         let hasher = Hasher::with(2, 62).await.unwrap();
-        let panics = || -> anyhow::Result<()> { panic!("on purpose") };
+        let panics = |_: &mut Memory| -> anyhow::Result<()> { panic!("on purpose") };
         for _ in 0..3 {
             hasher.run(panics).await.unwrap_err();
         }
-        let jobs = (0..64).map(|_| hasher.run(|| Ok(thread::current().id())));
+        let jobs = (0..64).map(|_| hasher.run(|_| Ok(thread::current().id())));
         let threads = futures_util::future::try_join_all(jobs).await.unwrap();
         let threads: std::collections::HashSet<_> = threads.into_iter().collect();
         assert!((1..=2).contains(&threads.len()), "{threads:?}");
         let places = hasher.places.acquire_many(64);
         let free = tokio::time::timeout(std::time::Duration::from_secs(10), places).await;
         assert!(free.is_ok(), "each has given its place back");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_is_less_urgent_than_the_rest() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        let hasher = Hasher::with(1, 1).await.unwrap();
+        let of_worker = hasher.run(move |_| Ok(priority())).await.unwrap();
+        assert_eq!(of_worker, NICE.max(before));
+        assert_eq!(priority(), before, "of this thread only");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use limiter::Limiter;
 
 /// How many attempts are allowed. An attempt that proves the password is given back to the
-/// account, so that only failures use up what the account has.
+/// account, and so is one that nobody looked at: only failures use up what the account has.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Attempts from one client address, against any account, right or wrong.
@@ -100,11 +100,19 @@ impl Gate {
         Ok(Attempt { client, user })
     }
 
-    /// The password was right: the account gets its attempt back.
-    pub fn succeeded(&self, attempt: &Attempt) {
+    /// The password was right, or nobody looked at it: the account gets its attempt back.
+    pub fn give_back(&self, attempt: &Attempt) {
         self.client_and_user
             .give_back((attempt.client, &attempt.user));
         self.user.give_back(&attempt.user);
+    }
+
+    /// The attempt failed with `error`; if it was refused before anybody looked at the password, the
+    /// account gets it back.
+    pub fn excuse(&self, attempt: &Attempt, error: &Error) {
+        if matches!(error, Error::Busy) {
+            self.give_back(attempt);
+        }
     }
 
     /// Lets a registration through, or says when to come back.
@@ -174,7 +182,7 @@ mod tests {
             let attempt = gate
                 .attempt(address(&format!("192.0.2.{host}")), "ada", 0)
                 .unwrap();
-            gate.succeeded(&attempt);
+            gate.give_back(&attempt);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who calls: access tokens, verified where they are used.
 
 mod keys;
+mod verified;
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use keys::Keys;
+use verified::{Session, Verified};
 
 /// Whom access tokens are for.
 pub const AUDIENCE: &str = "kurz";
@@ -59,6 +61,7 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     issuer: String,
     keys: Keys,
+    verified: Verified,
     refused: RwLock<HashSet<Uuid>>,
     clock: Clock,
 }
@@ -79,6 +82,7 @@ impl Verifier {
         Self(Arc::new(Inner {
             issuer,
             keys,
+            verified: Verified::default(),
             refused: RwLock::default(),
             clock,
         }))
@@ -103,6 +107,12 @@ impl Verifier {
         if token.len() > MAX_TOKEN {
             return Err(invalid());
         }
+        // Read before the key is looked up: what an older set of keys let through is looked at again.
+        let generation = self.0.keys.generation();
+        let fingerprint = verified::fingerprint(token);
+        if let Some(session) = self.0.verified.find(&fingerprint, generation) {
+            return self.admit(session);
+        }
         let header = decode_header(token).map_err(|_| invalid())?;
         // Said again in the validation: nothing but the algorithm that we sign with gets further.
         if header.alg != Algorithm::EdDSA {
@@ -110,20 +120,35 @@ impl Verifier {
         }
         let kid = header.kid.ok_or_else(invalid)?;
         let key = self.0.keys.find(&kid).await.ok_or_else(invalid)?;
-        self.check(token, &key)
+        let session = self.decode(token, &key)?;
+        let caller = self.admit(session)?;
+        self.0.verified.keep(fingerprint, generation, session);
+        Ok(caller)
     }
 
-    fn check(&self, token: &str, key: &DecodingKey) -> Result<Caller, Problem> {
+    /// What a token says, if its signature, issuer and audience are right.
+    fn decode(&self, token: &str, key: &DecodingKey) -> Result<Session, Problem> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.0.issuer]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Below, by our own clock.
+        // In `admit`, by our own clock.
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, key, &validation)
             .map_err(|_| invalid())?
             .claims;
-        if claims.exp <= self.0.clock.now().as_second() {
+        Ok(Session {
+            caller: Caller {
+                user_id: claims.sub,
+                session_id: claims.sid,
+            },
+            ends: claims.exp,
+        })
+    }
+
+    /// Looks at what changes while a token stays as it is: the time, and who is refused.
+    fn admit(&self, Session { caller, ends }: Session) -> Result<Caller, Problem> {
+        if ends <= self.0.clock.now().as_second() {
             return Err(Problem::unauthorized(
                 "the access token has expired: refresh it",
             ));
@@ -133,13 +158,10 @@ impl Verifier {
             .refused
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        if refused.contains(&claims.sub) {
+        if refused.contains(&caller.user_id) {
             return Err(Problem::unauthorized("the account was closed"));
         }
-        Ok(Caller {
-            user_id: claims.sub,
-            session_id: claims.sid,
-        })
+        Ok(caller)
     }
 }
 
@@ -166,4 +188,39 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// One sentence for every token that is no good: whoever forges learns nothing.
 fn invalid() -> Problem {
     Problem::unauthorized("the access token is not valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::testing::{Issuer, PUBLIC_URL};
+
+    #[tokio::test]
+    async fn a_token_that_was_verified_is_refused_once_it_is_no_good() {
+        let clock = Clock::manual("2026-03-01T12:00:00Z".parse().unwrap());
+        let issuer = Issuer::start_at(clock.clone()).await;
+        let verifier = Verifier::remote(issuer.jwks_url(), PUBLIC_URL, clock.clone());
+        let [ann, ben, eve] = [(); 3].map(|()| Uuid::now_v7());
+        let tokens = [ann, ben, eve].map(|user| issuer.token(user));
+        for _ in 0..2 {
+            for (user, token) in [ann, ben, eve].into_iter().zip(&tokens) {
+                assert_eq!(verifier.verify(token).await.unwrap().user_id, user);
+            }
+        }
+
+        let other = format!("{}x", tokens[0]);
+        assert!(verifier.verify(&other).await.is_err(), "another signature");
+        verifier.refuse_subject(ann);
+        assert!(verifier.verify(&tokens[0]).await.is_err(), "closed");
+        verifier.verify(&tokens[1]).await.unwrap();
+        clock.advance(SignedDuration::from_mins(15));
+        assert!(verifier.verify(&tokens[1]).await.is_err(), "expired");
+
+        let token = issuer.token(eve);
+        verifier.verify(&token).await.unwrap();
+        verifier.set_keys(&JwkSet { keys: Vec::new() });
+        assert!(verifier.verify(&token).await.is_err(), "the key is gone");
+    }
 }

@@ -6,6 +6,7 @@
 //! message ids, since a value that is dropped as a duplicate behind a repeated older one would
 //! leave the older one standing.
 
+mod progress;
 mod relay;
 
 use rusqlite::{Connection, params};

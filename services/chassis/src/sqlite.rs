@@ -9,6 +9,7 @@
 //! is an error of the statement only.
 
 mod backup;
+mod checkpoints;
 mod fault;
 mod profile;
 mod schema;
@@ -76,10 +77,14 @@ impl Database {
                 }
             })?;
         let watch = Watch::new(path, shutdown);
+        let log = match profile {
+            Profile::Local => Some(profile.connect(path)?),
+            Profile::Nfs => None,
+        };
         Ok(Self {
             path: Arc::new(path.to_owned()),
             profile,
-            writer: Writer::start(connection, watch.clone())?,
+            writer: Writer::start(connection, log, watch.clone())?,
             watch,
             readers: readers(path, profile)?,
         })

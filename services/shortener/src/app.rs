@@ -1,5 +1,7 @@
 //! Where the parts meet.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -82,7 +84,7 @@ impl Service for App {
             verifier.refuse_subject(user_id);
         }
 
-        let relay = Relay::start(store.database().clone(), bus.clone(), &shutdown);
+        let relay = Relay::start(store.database().clone(), &bus, &shutdown);
         let table = LinkTable::new(bus.clone(), store.clone(), relay.clone());
         shutdown.spawn("link table", table.clone().keep(shutdown.clone()));
         let closures = Closures {
@@ -100,14 +102,14 @@ impl Service for App {
             clock.clone(),
             shutdown,
         );
-        let state = AppState {
+        let state = AppState(Arc::new(Parts {
             store,
             clock,
             public_url,
             verifier,
             bus,
             relay,
-        };
+        }));
         let admin = Router::new()
             .route("/resync", post(resync))
             .with_state(table)
@@ -133,9 +135,12 @@ async fn resync(State(table): State<LinkTable>) -> Result<String, Problem> {
     Ok(format!("{report}\n"))
 }
 
-/// What the handlers stand on.
+/// What the handlers stand on. Cheap to clone: each request does it several times.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+/// The parts themselves.
+pub struct Parts {
     /// The database.
     pub store: Store,
     /// The time.
@@ -145,6 +150,14 @@ pub struct AppState {
     verifier: Verifier,
     bus: Bus,
     relay: Relay,
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl AppState {

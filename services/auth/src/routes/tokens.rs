@@ -150,11 +150,12 @@ async fn sign_in(app: &AppState, address: IpAddr, credentials: Credentials) -> R
         Err(_) => None,
     };
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = app.hasher.verify(credentials.password, stored).await?;
+    let verdict = app.hasher.verify(credentials.password, stored).await;
+    let verdict = verdict.inspect_err(|error| app.gate.excuse(&attempt, error))?;
     let (Some(user), Verdict::Right { rehashed }) = (user, verdict) else {
         return Err(Error::BadCredentials);
     };
-    app.gate.succeeded(&attempt);
+    app.gate.give_back(&attempt);
     let (id, token) = (Uuid::now_v7(), RefreshToken::first());
     let session = NewSession {
         id,

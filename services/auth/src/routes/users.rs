@@ -279,14 +279,14 @@ async fn confirm(
     let attempt = app
         .gate
         .attempt(address, &user.username, app.clock.now_ms())?;
-    match app
+    let verdict = app
         .hasher
         .verify(password, Some(user.password_hash.clone()))
-        .await?
-    {
+        .await;
+    match verdict.inspect_err(|error| app.gate.excuse(&attempt, error))? {
         Verdict::Wrong => Err(Error::WrongPassword),
         Verdict::Right { .. } => {
-            app.gate.succeeded(&attempt);
+            app.gate.give_back(&attempt);
             Ok(user)
         }
     }

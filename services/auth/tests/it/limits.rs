@@ -145,7 +145,12 @@ async fn who_comes_while_too_many_passwords_wait_is_told_to_come_back() {
     };
     let limits = Limits {
         client: unlimited,
-        client_and_user: unlimited,
+        // Enough for all that wait at the same time, not for all that come.
+        client_and_user: Rate {
+            burst: 500,
+            every: Duration::from_hours(1),
+        },
+        user: unlimited,
         ..Limits::default()
     };
     let config = auth::Config {
@@ -154,26 +159,29 @@ async fn who_comes_while_too_many_passwords_wait_is_told_to_come_back() {
     };
     let running = Running::<auth::App>::start(config, &nats, Clock::system()).await;
     let client = running.client();
-    let guesses = (0..300).map(|name| {
-        let body = json!({ "username": format!("user{name}"), "password": "not my password" });
-        client
-            .post(format!("{}/auth/tokens", running.url))
-            .json(&body)
-            .send()
-    });
+    let guess = json!({ "username": "ada", "password": "not my password" });
     let mut busy = 0;
-    for answer in join_all(guesses).await {
-        let answer = answer.unwrap();
-        match answer.status().as_u16() {
-            401 => {}
-            503 => {
-                assert_eq!(answer.headers()["retry-after"], "1");
-                busy += 1;
+    for _ in 0..2 {
+        let guesses = (0..300).map(|_| {
+            client
+                .post(format!("{}/auth/tokens", running.url))
+                .json(&guess)
+                .send()
+        });
+        for answer in join_all(guesses).await {
+            let answer = answer.unwrap();
+            match answer.status().as_u16() {
+                401 => {}
+                503 => {
+                    assert_eq!(answer.headers()["retry-after"], "1");
+                    busy += 1;
+                }
+                // Nobody looked at those, so they are not held against anybody.
+                other => panic!("{other}"),
             }
-            other => panic!("{other}"),
         }
     }
-    assert!((1..300).contains(&busy), "{busy}");
+    assert!((100..600).contains(&busy), "{busy}");
     let body = json!({ "username": "ada", "password": PASSWORD });
     let register = client
         .post(format!("{}/auth/users", running.url))

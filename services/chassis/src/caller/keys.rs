@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const MAX_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Keys {
     known: RwLock<HashMap<String, DecodingKey>>,
+    /// How often they were replaced.
+    generation: AtomicU64,
     source: Option<Source>,
 }
 
@@ -37,6 +40,7 @@ impl Keys {
     pub(super) fn local() -> Self {
         Self {
             known: RwLock::default(),
+            generation: AtomicU64::default(),
             source: None,
         }
     }
@@ -49,6 +53,7 @@ impl Keys {
         };
         Self {
             known: RwLock::default(),
+            generation: AtomicU64::default(),
             source: Some(source),
         }
     }
@@ -58,7 +63,15 @@ impl Keys {
             let kid = jwk.common.key_id.clone()?;
             Some((kid, DecodingKey::try_from(jwk).ok()?))
         });
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = usable.collect();
+        let usable = usable.collect();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = usable;
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Which set of keys there is: another number after they were replaced.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The key, if need be after asking for the keys once more.

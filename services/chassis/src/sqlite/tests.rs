@@ -73,6 +73,67 @@ async fn once_closed_the_file_alone_holds_everything() {
     assert_eq!(seen, 1);
 }
 
+/// Adds 320 rows of 64 KiB, a few in each transaction.
+async fn add_much(database: &Database, prefix: &str) {
+    for round in 0..20 {
+        let adding = (0..16).map(|number| {
+            let name = format!("{prefix}-{round}-{number}-{}", "x".repeat(64 << 10));
+            database.write(move |tx| {
+                Ok::<_, Error>(tx.execute("INSERT INTO fruit VALUES (?1)", [name])?)
+            })
+        });
+        futures_util::future::try_join_all(adding).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_moved_into_the_file_beside_the_writer_and_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let database = open(&path, Profile::Local).await.unwrap();
+    let size = |ending: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(ending);
+        std::fs::metadata(name).unwrap().len() >> 20
+    };
+    // 40 MB each: every row is in the table and in its index.
+    for (round, prefix) in ["first", "second", "third"].into_iter().enumerate() {
+        add_much(&database, prefix).await;
+        // All but what makes no long log, and while nobody writes.
+        let moved = (round as u64 + 1) * 40 - 18;
+        crate::testing::eventually(|| async { (size("") >= moved).then_some(()) }).await;
+    }
+    // It never shrinks: what it has now is the longest that it was.
+    assert!(size("-wal") < 80, "{} of 120 MB", size("-wal"));
+    assert_eq!(count(&database).await, 3 * 320);
+    database.close().await;
+    assert!(!path.with_extension("db-wal").exists());
+}
+
+#[tokio::test]
+async fn a_reader_of_an_old_state_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let database = open(&path, Profile::Local).await.unwrap();
+    add(&database, "fig").await.unwrap();
+    let reader = Connection::open(&path).unwrap();
+    let old = reader.unchecked_transaction().unwrap();
+    let seen = |reader: &Connection| -> i64 {
+        reader
+            .query_row("SELECT count(*) FROM fruit", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(seen(&old), 1);
+    for prefix in ["first", "second"] {
+        add_much(&database, prefix).await;
+    }
+    assert_eq!(seen(&old), 1);
+    drop(old);
+    add_much(&database, "third").await;
+    assert_eq!(seen(&reader), 1 + 3 * 320);
+    database.close().await;
+}
+
 #[tokio::test]
 async fn both_profiles_keep_what_was_written() {
     for profile in [Profile::Local, Profile::Nfs] {

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Closed;
+use super::checkpoints::Checkpoints;
 use super::fault::Watch;
 
 /// How many writes may wait; more wait for a place in the queue.
@@ -94,11 +95,19 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, watch: Watch) -> anyhow::Result<Self> {
+    /// Takes over `connection`; `log` is another one to the same database if that has a log.
+    pub(super) fn start(
+        connection: Connection,
+        log: Option<Connection>,
+        watch: Watch,
+    ) -> anyhow::Result<Self> {
+        let checkpoints = log
+            .map(|log| Checkpoints::start(&connection, log, watch.clone()))
+            .transpose()?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(connection, &watch, waiting))
+            .spawn(move || run(connection, checkpoints, &watch, waiting))
             .context("can't start the thread that writes")?;
         Ok(Self { queue })
     }
@@ -160,7 +169,12 @@ impl Writer {
     }
 }
 
-fn run(connection: Connection, watch: &Watch, mut waiting: mpsc::Receiver<Message>) {
+fn run(
+    connection: Connection,
+    mut checkpoints: Option<Checkpoints>,
+    watch: &Watch,
+    mut waiting: mpsc::Receiver<Message>,
+) {
     let mut messages = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut messages, GROUP) > 0 {
         let mut group = Vec::with_capacity(messages.len());
@@ -182,6 +196,11 @@ fn run(connection: Connection, watch: &Watch, mut waiting: mpsc::Receiver<Messag
             }
         }
         commit(&connection, watch, group);
+        if let Some(checkpoints) = &mut checkpoints
+            && !watch.has_failed()
+        {
+            checkpoints.between_commits(&connection, watch);
+        }
         if watch.has_failed() {
             // Closed by the end of the process, since closing writes. Whoever waits in the queue
             // learns from its end that the database is closed.
@@ -190,6 +209,9 @@ fn run(connection: Connection, watch: &Watch, mut waiting: mpsc::Receiver<Messag
         }
         if let Some(closed) = closing {
             waiting.close();
+            if let Some(checkpoints) = checkpoints {
+                checkpoints.stop();
+            }
             finish(connection, watch);
             let _ = closed.send(());
             return;

@@ -2,12 +2,20 @@
 
 use chassis::outbox;
 use events::subjects;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rusqlite::{OptionalExtension, params};
 
 use super::links::{self, count};
 use super::{BATCH, OutboxRow, Store, row};
 use crate::domain::Link;
 use crate::error::Error;
+
+/// How many links are read at once to be compared.
+const PAGE: i64 = 2_000;
+
+/// How many batches of repairs wait for the writer at the same time, so that it never waits for the
+/// next one.
+const AHEAD: usize = 2;
 
 /// Something that the link table has otherwise than the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +38,7 @@ pub struct Repair {
 }
 
 impl Store {
-    /// Links in the order of their codes, behind the code `after`; at most one batch.
+    /// Links in the order of their codes, behind the code `after`; at most one page.
     pub async fn links_after(&self, after: String) -> Result<Vec<Link>, Error> {
         self.database
             .read(move |db| {
@@ -39,7 +47,7 @@ impl Store {
                     row::COLUMNS
                 );
                 let mut statement = db.prepare_cached(&sql)?;
-                let links = statement.query_map(params![after, BATCH.cast_signed()], row::read)?;
+                let links = statement.query_map(params![after, PAGE], row::read)?;
                 Ok(links.collect::<Result<_, _>>()?)
             })
             .await
@@ -70,20 +78,21 @@ impl Store {
 
     /// Sends, for each of `differences`, what the database says at this moment.
     pub async fn repair(&self, differences: Vec<Difference>) -> Result<Repair, Error> {
-        let mut total = Repair::default();
-        for batch in differences.chunks(BATCH) {
-            let batch = batch.to_vec();
-            let repair = self
-                .database
-                .write(move |tx| Ok::<_, Error>(repair(tx, &batch)?))
-                .await?;
-            total = Repair {
-                written: total.written + repair.written,
-                removed: total.removed + repair.removed,
-                last: repair.last.or(total.last),
-            };
-        }
-        Ok(total)
+        let batches = stream::iter(differences.chunks(BATCH).map(<[_]>::to_vec));
+        batches
+            .map(|batch| {
+                self.database
+                    .write(move |tx| Ok::<_, Error>(repair(tx, &batch)?))
+            })
+            .buffered(AHEAD)
+            .try_fold(Repair::default(), |total, repair| async move {
+                Ok(Repair {
+                    written: total.written + repair.written,
+                    removed: total.removed + repair.removed,
+                    last: repair.last.or(total.last),
+                })
+            })
+            .await
     }
 }
 

@@ -13,7 +13,7 @@ pub mod streams;
 pub mod subjects;
 
 pub use account::AccountClosed;
-pub use click::{Click, ClickBatch, Hints};
+pub use click::{Click, ClickBatch, ClickRef, Hints};
 pub use link::{LinkRecord, LinkState};
 pub use partition::Partition;
 pub use spool::{SpoolReport, SpoolState};

@@ -66,14 +66,12 @@ impl<'a> Said<'a> {
 }
 
 fn cut(user_agent: &HeaderValue) -> Cow<'_, str> {
-    match user_agent.to_str() {
-        Ok(text) => Cow::Borrowed(&text[..text.len().min(MAX_USER_AGENT)]),
-        Err(_) => {
-            let mut text = String::from_utf8_lossy(user_agent.as_bytes()).into_owned();
-            text.truncate(text.floor_char_boundary(MAX_USER_AGENT));
-            Cow::Owned(text)
-        }
+    if let Ok(text) = user_agent.to_str() {
+        return Cow::Borrowed(&text[..text.len().min(MAX_USER_AGENT)]);
     }
+    let mut text = String::from_utf8_lossy(user_agent.as_bytes()).into_owned();
+    text.truncate(text.floor_char_boundary(MAX_USER_AGENT));
+    Cow::Owned(text)
 }
 
 fn lower_case(text: &str) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz tools \
-	bench bench-quick bench-levels bench-rebuild bench-micro bench-instructions bench-build
+	bench bench-quick scale bench-levels bench-rebuild bench-micro bench-instructions bench-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: bench-build ## measure everything against nginx in the same run, write do
 
 bench-quick: bench-build ## the same, smaller, for a first look; writes no page
 	python3 tests/bench/run.py --quick
+
+scale: ## work out from the measured costs what more redirects need, write docs/scale.md
+	python3 tests/bench/scale.py
 
 bench-levels: bench-build ## what each durability level costs, against nginx in the same run
 	python3 tests/bench/levels.py

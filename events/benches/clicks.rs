@@ -17,7 +17,7 @@ fn click(number: u64) -> Click {
     Click {
         link_id: Uuid::from_u128(number.into()),
         owner_id: Uuid::from_u128(1),
-        code: format!("c{number}"),
+        code: format!("c{number}").into(),
         at_ms: 1_795_000_000_000 + number.cast_signed(),
         hints: Hints::NONE,
         referrer: "news.example.org".into(),
@@ -25,7 +25,8 @@ fn click(number: u64) -> Click {
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
              Chrome/{}.0.0.0 Safari/537.36",
             100 + number % 40
-        ),
+        )
+        .into(),
         language: "de".into(),
         country: Some("AT".into()),
         visitor: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),

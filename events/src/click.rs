@@ -1,10 +1,14 @@
 //! Clicks and the batches in which they travel.
 //!
-//! A click is positional and encoded once, into the redirector's spool; a batch is a record with
-//! named fields around the clicks' own bytes, which are copied and never decoded on the way.
+//! A click is positional and encoded once, into the redirector's spool. A batch is a record with
+//! named fields: what its clicks have in common (links, owners, user agents and other texts) stands
+//! in it once, and the clicks refer to it.
 
 mod batch;
+mod compact;
 mod positional;
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -19,7 +23,7 @@ pub const MAX_USER_AGENT: usize = 512;
 /// The longest language tag that a click carries, in bytes.
 pub const MAX_LANGUAGE: usize = 8;
 
-/// One answered request of an open link.
+/// One answered request of an open link. Clicks of one batch share their texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Click {
     /// The link that was followed.
@@ -27,21 +31,54 @@ pub struct Click {
     /// The account that owns it.
     pub owner_id: Uuid,
     /// The code under which it was followed.
-    pub code: String,
+    pub code: Arc<str>,
     /// When it was answered, in milliseconds since 1970 (UTC), by the redirector's clock.
     pub at_ms: i64,
     /// What the request itself said about its kind.
     pub hints: Hints,
     /// The host of the page that led here, in lower case, at most 255 bytes; empty if none.
-    pub referrer: String,
+    pub referrer: Arc<str>,
     /// The user agent, at most 512 bytes; empty if none.
-    pub user_agent: String,
+    pub user_agent: Arc<str>,
     /// The first language that the visitor prefers, as a primary tag (`de`); empty if none.
-    pub language: String,
+    pub language: Arc<str>,
     /// The country as ISO 3166-1 alpha-2, if a country database is configured.
-    pub country: Option<String>,
+    pub country: Option<Arc<str>>,
     /// A keyed hash of the visitor, of use within one day only.
     pub visitor: u64,
+}
+
+/// A click whose texts are somebody else's: what a redirector encodes, straight from the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Click`")]
+pub struct ClickRef<'a> {
+    pub link_id: Uuid,
+    pub owner_id: Uuid,
+    pub code: &'a str,
+    pub at_ms: i64,
+    pub hints: Hints,
+    pub referrer: &'a str,
+    pub user_agent: &'a str,
+    pub language: &'a str,
+    pub country: Option<&'a str>,
+    pub visitor: u64,
+}
+
+impl<'a> From<&'a Click> for ClickRef<'a> {
+    fn from(click: &'a Click) -> Self {
+        Self {
+            link_id: click.link_id,
+            owner_id: click.owner_id,
+            code: &click.code,
+            at_ms: click.at_ms,
+            hints: click.hints,
+            referrer: &click.referrer,
+            user_agent: &click.user_agent,
+            language: &click.language,
+            country: click.country.as_deref(),
+            visitor: click.visitor,
+        }
+    }
 }
 
 /// What a request said about its own kind: a set of bits. Unknown bits are kept.
@@ -79,8 +116,8 @@ impl Hints {
 }
 
 /// Appends the bytes of `click` to `to`.
-pub fn encode(click: &Click, to: &mut Vec<u8>) {
-    rmp_serde::encode::write(to, click).expect("plain data into memory always encodes");
+pub fn encode<'a>(click: impl Into<ClickRef<'a>>, to: &mut Vec<u8>) {
+    rmp_serde::encode::write(to, &click.into()).expect("plain data into memory always encodes");
 }
 
 /// Reads one click from exactly `bytes`.

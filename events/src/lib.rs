@@ -1,8 +1,9 @@
 //! The contract between the services of kurz: subjects, streams, payloads and their bytes.
 //!
 //! Data only. Nothing here opens a connection or knows a runtime. Inside `v1` everything is
-//! additive: a reader accepts what an older or a newer writer of `v1` sends. The golden files in
-//! `events/golden` hold the bytes of every version that was ever released.
+//! additive: a reader accepts what an older or a newer writer of `v1` sends. Where it can't, as a
+//! reader of before batches had lists, it refuses the whole message and takes it for no other one.
+//! The golden files in `events/golden` hold the bytes of every version that was ever released.
 
 mod account;
 pub mod click;
@@ -13,7 +14,7 @@ pub mod streams;
 pub mod subjects;
 
 pub use account::AccountClosed;
-pub use click::{Click, ClickBatch, Hints};
+pub use click::{Click, ClickBatch, ClickRef, Hints};
 pub use link::{LinkRecord, LinkState};
 pub use partition::Partition;
 pub use spool::{SpoolReport, SpoolState};

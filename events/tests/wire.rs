@@ -1,11 +1,14 @@
 //! The bytes of `v1`: what was ever released can be read for ever.
 
+use std::sync::Arc;
+
 use events::click::{decode, decode_head, encode, encode_batch};
 use events::{
     AccountClosed, Click, ClickBatch, Hints, LinkRecord, LinkState, SpoolReport, SpoolState,
 };
 use proptest::prelude::*;
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 fn uuid(number: u128) -> Uuid {
@@ -16,13 +19,13 @@ fn click() -> Click {
     Click {
         link_id: uuid(1),
         owner_id: uuid(2),
-        code: "rust".to_owned(),
+        code: "rust".into(),
         at_ms: 1_767_225_600_123,
         hints: Hints::HEAD.with(Hints::PREFETCH),
-        referrer: "news.example.org".to_owned(),
-        user_agent: "Mozilla/5.0 (X11; Linux x86_64)".to_owned(),
-        language: "de".to_owned(),
-        country: Some("AT".to_owned()),
+        referrer: "news.example.org".into(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64)".into(),
+        language: "de".into(),
+        country: Some("AT".into()),
         visitor: u64::MAX - 7,
     }
 }
@@ -30,9 +33,9 @@ fn click() -> Click {
 fn plain_click() -> Click {
     Click {
         hints: Hints::NONE,
-        referrer: String::new(),
-        user_agent: String::new(),
-        language: String::new(),
+        referrer: "".into(),
+        user_agent: "".into(),
+        language: "".into(),
         country: None,
         visitor: 0,
         ..click()
@@ -95,6 +98,10 @@ fn every_released_version_can_be_read() {
         batch()
     );
     assert_eq!(
+        ClickBatch::decode(&golden("click_batch.v1.1")).unwrap(),
+        batch()
+    );
+    assert_eq!(
         LinkRecord::decode(&golden("link_record.v1.0")).unwrap(),
         link()
     );
@@ -118,7 +125,7 @@ fn every_released_version_can_be_read() {
 
 #[test]
 fn this_version_writes_what_it_has_released() {
-    assert_eq!(batch().encode(), golden("click_batch.v1.0"));
+    assert_eq!(batch().encode(), golden("click_batch.v1.1"));
     assert_eq!(link().encode(), golden("link_record.v1.0"));
     assert_eq!(report().encode(), golden("spool_report.v1.0"));
     assert_eq!(report_of_many().encode(), golden("spool_report.v1.1"));
@@ -179,10 +186,14 @@ fn a_newer_writer_may_add_fields_at_the_end() {
     bytes.extend(rmp_serde::to_vec("a new field").unwrap());
     bytes.extend(rmp_serde::to_vec(&vec![1, 2, 3]).unwrap());
     assert_eq!(decode(&bytes).unwrap(), click());
-    let batch = encode_batch(uuid(3), 7, [bytes.as_slice(), bytes.as_slice()].into_iter());
+    // Nothing of what a newer version says is lost in a batch.
+    let mut own = Vec::new();
+    encode(&plain_click(), &mut own);
+    let batch = encode_batch(uuid(3), 7, [bytes.as_slice(), own.as_slice()].into_iter());
+    assert!(batch.windows(bytes.len()).any(|part| part == bytes));
     assert_eq!(
         ClickBatch::decode(&batch).unwrap().clicks,
-        [click(), click()]
+        [click(), plain_click()]
     );
 }
 
@@ -215,6 +226,85 @@ fn an_older_writer_may_lack_optional_fields() {
     assert_eq!(LinkRecord::decode(&bytes.unwrap()).unwrap(), expected);
 }
 
+/// A batch as version 1.0 read it.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only whether it can be read matters")]
+struct OlderBatch {
+    spool: Uuid,
+    first: u64,
+    clicks: Vec<OlderClick>,
+}
+
+type OlderClick = (
+    Uuid,
+    Uuid,
+    String,
+    i64,
+    u16,
+    String,
+    String,
+    String,
+    Option<String>,
+    u64,
+);
+
+#[test]
+fn an_older_reader_refuses_a_batch_with_references_and_still_sees_its_numbers() {
+    #[derive(Deserialize)]
+    struct OlderEnvelope {
+        spool: Uuid,
+        first: u64,
+        clicks: Vec<IgnoredAny>,
+    }
+    assert!(rmp_serde::from_slice::<OlderBatch>(&golden("click_batch.v1.0")).is_ok());
+    let bytes = batch().encode();
+    let error = rmp_serde::from_slice::<OlderBatch>(&bytes).unwrap_err();
+    assert!(error.to_string().contains("invalid type"), "{error}");
+    let envelope: OlderEnvelope = rmp_serde::from_slice(&bytes).unwrap();
+    let (spool, first, count) = decode_head(&bytes).unwrap();
+    assert_eq!((envelope.spool, envelope.first), (spool, first));
+    assert_eq!(envelope.clicks.len(), count as usize);
+}
+
+#[test]
+fn what_clicks_have_in_common_is_written_once() {
+    let clicks = |count: u64| ClickBatch {
+        clicks: (0..count)
+            .map(|visitor| Click {
+                visitor: u64::MAX - visitor,
+                at_ms: click().at_ms + visitor.cast_signed() % 20,
+                ..click()
+            })
+            .collect(),
+        ..batch()
+    };
+    let [few, many] = [100, 600].map(|count| clicks(count).encode().len());
+    // Eight fields and the visitor's eight bytes.
+    assert_eq!((many - few) / 500, 17);
+    let batch = ClickBatch::decode(&clicks(2).encode()).unwrap();
+    let [one, other] = &batch.clicks[..] else {
+        panic!("two clicks")
+    };
+    assert!(Arc::ptr_eq(&one.user_agent, &other.user_agent));
+    assert!(Arc::ptr_eq(&one.code, &other.code));
+}
+
+#[test]
+fn a_reference_to_what_is_not_there_is_an_error() {
+    let good = batch().encode();
+    let clicks = good
+        .windows(6)
+        .position(|bytes| bytes == b"clicks")
+        .unwrap();
+    // The array of clicks, the first click's array, its link.
+    let link = clicks + 6 + 2;
+    assert_eq!(good[link - 1..=link], [0x98, 0]);
+    let mut bytes = good;
+    bytes[link] = 7;
+    let error = ClickBatch::decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("not there"), "{error}");
+}
+
 fn any_click() -> impl Strategy<Value = Click> {
     let ids = (
         any::<u128>(),
@@ -233,13 +323,13 @@ fn any_click() -> impl Strategy<Value = Click> {
     (ids, visit).prop_map(|((link, owner, code, at_ms, hints), visit)| Click {
         link_id: Uuid::from_u128(link),
         owner_id: Uuid::from_u128(owner),
-        code,
+        code: code.into(),
         at_ms,
         hints: Hints::from_bits(hints),
-        referrer: visit.0,
-        user_agent: visit.1,
-        language: visit.2,
-        country: visit.3,
+        referrer: visit.0.into(),
+        user_agent: visit.1.into(),
+        language: visit.2.into(),
+        country: visit.3.map(Into::into),
         visitor: visit.4,
     })
 }

@@ -1,12 +1,15 @@
 """What was found: a table with a verdict for each target, the plots, and the part of docs/performance.md between the
 marks."""
 
+import json
 import statistics
 
 import plot
 from stack import ROOT
 
 PAGE = ROOT / "docs/performance.md"
+# What everything costs, for tests/bench/scale.py.
+COSTS = ROOT / "docs/performance/costs.json"
 BEGIN, END = "<!-- begin of what make bench writes -->", "<!-- end of what make bench writes -->"
 NO_LOG, LOG, KURZ = "nginx, no log", "nginx, access log", "kurz"
 # What the machine does beside it: two medians within this are the same.
@@ -30,7 +33,7 @@ def megabytes(count):
 
 class Findings:
     def __init__(self, options):
-        self.options, self.rows, self.plots, self.minutes = options, [], {}, 0
+        self.options, self.rows, self.plots, self.costs, self.minutes = options, [], {}, {}, 0
 
     def add(self, part, what, kurz, peer="", target="", met=None):
         verdict = "" if met is None else "ok" if met else "**missed**"
@@ -53,6 +56,7 @@ class Findings:
             "memory", "for each link; with none", f"{(largest - empty) / count:.0f} bytes; {megabytes(empty)}",
         )
         self.add("memory", "nats-server with these links", megabytes(nats))
+        self.costs |= {"link_bytes": (largest - empty) / count, "link_nats_bytes": nats / count}
         for start, (seconds, _) in started.items():
             target = 3 if count >= 1_000_000 else None
             self.add(
@@ -87,6 +91,7 @@ class Findings:
             "throughput", "of that the redirector alone, µs", f"{alone:.1f}", f"no log {peer:.1f}",
             f"≤ 1.15 × no log (here {alone / peer:.2f})", alone <= 1.15 * peer,
         )
+        self.costs |= {f"{name}_us": cpu(KURZ, name) for name in ("redirector", "nats", "analytics")}
         form = "{:.1f}"
         for quantile in ("p50", "p99"):
             self.add(
@@ -136,6 +141,9 @@ class Findings:
             "ingest", f"clicks/s from a backlog of {clicks:,}", f"{rate:,.0f} ({cpu:.1f} µs each)", "", "≥ 250,000/s",
             rate >= 250_000,
         )
+        self.costs |= {
+            "ingest_rate": rate, "stream_bytes": stored / clicks, "database_bytes": grown / clicks,
+        }
         p99 = median(queries, "p99")
         self.add(
             "ingest", "queries meanwhile: p99, ms", spread(queries, "p99", "{:.1f}"), "", "≤ 50 ms", p99 <= 50
@@ -228,6 +236,7 @@ class Findings:
         folder.mkdir(exist_ok=True)
         for name, text in self.plots.items():
             (folder / f"{name}.svg").write_text(text)
+        COSTS.write_text(json.dumps({name: round(cost, 2) for name, cost in self.costs.items()}, indent=2) + "\n")
         titles = {"throughput": "Redirects a second", "cpu": "CPU for each redirect", "growth": "Memory over time"}
         images = [f"![{title}](performance/{name}.svg)" for name, title in titles.items() if name in self.plots]
         page = PAGE.read_text()

@@ -183,12 +183,12 @@ impl Bench {
         let click = Click {
             link_id: self.link,
             owner_id: self.owner,
-            code: "rust".to_owned(),
+            code: "rust".into(),
             at_ms: 1_772_366_400_000 + i64::try_from(number).unwrap(),
             hints: Hints::NONE,
-            referrer: "news.example".to_owned(),
-            user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0".to_owned(),
-            language: "de".to_owned(),
+            referrer: "news.example".into(),
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0".into(),
+            language: "de".into(),
             country: None,
             visitor: number,
         };

@@ -1,11 +1,14 @@
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Click;
+use super::compact::{Item, Writer};
+use super::{Click, Hints};
 use crate::{DecodeError, decode_named};
 
 /// Consecutive clicks of one spool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClickBatch {
     /// The spool whose clicks these are: with a click's number its identity.
     pub spool: Uuid,
@@ -13,6 +16,27 @@ pub struct ClickBatch {
     pub first: u64,
     /// The clicks.
     pub clicks: Vec<Click>,
+}
+
+/// The record as it travels. Before the fields that have a default were there, every click stood in
+/// `clicks` as it stands in the spool; a batch may still hold such clicks.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    spool: Uuid,
+    first: u64,
+    /// What the times of the clicks count from.
+    #[serde(default)]
+    since_ms: i64,
+    /// The accounts.
+    #[serde(default)]
+    owners: Vec<Uuid>,
+    /// The links: id, index of the owner, code.
+    #[serde(default, borrow)]
+    links: Vec<(Uuid, usize, &'a str)>,
+    /// Referrers, user agents, languages and countries.
+    #[serde(default, borrow)]
+    texts: Vec<&'a str>,
+    clicks: Vec<Item>,
 }
 
 impl ClickBatch {
@@ -32,36 +56,66 @@ impl ClickBatch {
 
     /// Reads what [`encode_batch`], of this or another version, wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_named("ClickBatch", bytes)
+        let wire: Wire = decode_named("ClickBatch", bytes)?;
+        wire.resolve()
+            .ok_or_else(|| DecodeError::new("ClickBatch", &"a click refers to what is not there"))
     }
 }
 
-/// The bytes of a batch around clicks that are already encoded.
-///
-/// `clicks` is walked twice, so that the message is allocated once.
+impl Wire<'_> {
+    /// Puts what the clicks refer to into its places; none if something is not there.
+    fn resolve(self) -> Option<ClickBatch> {
+        let texts: Vec<Arc<str>> = self.texts.into_iter().map(Arc::from).collect();
+        let links = self
+            .links
+            .into_iter()
+            .map(|(link_id, owner, code)| Some((link_id, *self.owners.get(owner)?, code.into())))
+            .collect::<Option<Vec<(Uuid, Uuid, Arc<str>)>>>()?;
+        let clicks = self
+            .clicks
+            .into_iter()
+            .map(|item| match item {
+                Item::Plain(click) => Some(*click),
+                Item::Compact(short) => {
+                    let (link_id, owner_id, code) = links.get(short.link)?;
+                    let text = |index: usize| texts.get(index).cloned();
+                    Some(Click {
+                        link_id: *link_id,
+                        owner_id: *owner_id,
+                        code: Arc::clone(code),
+                        at_ms: self.since_ms.wrapping_add(short.after_ms),
+                        hints: Hints::from_bits(short.hints),
+                        referrer: text(short.referrer)?,
+                        user_agent: text(short.user_agent)?,
+                        language: text(short.language)?,
+                        country: match short.country {
+                            Some(country) => Some(text(country)?),
+                            None => None,
+                        },
+                        visitor: short.visitor,
+                    })
+                }
+            })
+            .collect::<Option<_>>()?;
+        Some(ClickBatch {
+            spool: self.spool,
+            first: self.first,
+            clicks,
+        })
+    }
+}
+
+/// The bytes of a batch of clicks that are encoded as in the spool. A click of another version than
+/// this one is copied as it is.
 pub fn encode_batch<'a, I>(spool: Uuid, first: u64, clicks: I) -> Vec<u8>
 where
-    I: ExactSizeIterator<Item = &'a [u8]> + Clone,
+    I: ExactSizeIterator<Item = &'a [u8]>,
 {
-    // A record with named fields as rmp-serde writes it: what varies is the numbers' width.
-    const OVERHEAD: usize = 64;
-    let size: usize = clicks.clone().map(<[u8]>::len).sum();
-    let mut bytes = Vec::with_capacity(OVERHEAD + size);
-    bytes.push(0x83);
-    write_key(&mut bytes, "spool");
-    bytes.extend([0xc4, 16]);
-    bytes.extend(spool.as_bytes());
-    write_key(&mut bytes, "first");
-    bytes.push(0xcf);
-    bytes.extend(first.to_be_bytes());
-    write_key(&mut bytes, "clicks");
-    bytes.push(0xdd);
-    let count = u32::try_from(clicks.len()).expect("a batch is bounded far below 4 billion clicks");
-    bytes.extend(count.to_be_bytes());
+    let mut writer = Writer::new(clicks.len());
     for click in clicks {
-        bytes.extend(click);
+        writer.add(click);
     }
-    bytes
+    writer.finish(spool, first)
 }
 
 /// Reads whose clicks a batch holds, the number of the first, and how many there are, and checks
@@ -71,11 +125,4 @@ pub fn decode_head(bytes: &[u8]) -> Result<(Uuid, u64, u32), DecodeError> {
     let count = u32::try_from(batch.clicks.len())
         .map_err(|error| DecodeError::new("ClickBatch", &error))?;
     Ok((batch.spool, batch.first, count))
-}
-
-/// A short string: its length is in the marker.
-fn write_key(bytes: &mut Vec<u8>, key: &str) {
-    let length = u8::try_from(key.len()).expect("the keys are short");
-    bytes.push(0xa0 | length);
-    bytes.extend(key.as_bytes());
 }

@@ -1,10 +1,10 @@
 //! The rules: what a user agent says, for one that is seen for the first time and for one that is
-//! known.
+//! known; and a whole batch, decoded and classified as before it is counted.
 
-use analytics::parts::Rules;
+use analytics::parts::{Message, Rules};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use events::{Click, Hints};
+use events::{Click, ClickBatch, Hints};
 use uuid::Uuid;
 
 fn main() {
@@ -22,7 +22,8 @@ fn click(version: u32) -> Click {
         user_agent: format!(
             "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) \
              Chrome/{version}.0.0.0 Mobile Safari/537.36"
-        ),
+        )
+        .into(),
         language: "de".into(),
         country: None,
         visitor: 1,
@@ -54,4 +55,23 @@ fn known(bencher: Bencher) {
         let click = &clicks[turn.next().expect("it cycles")];
         rules.classify(click)
     });
+}
+
+#[divan::bench]
+fn batch_of_500(bencher: Bencher) {
+    let (rules, spool) = (Rules::new(), Uuid::from_u128(7));
+    let clicks = (0..500).map(|number| Click {
+        link_id: Uuid::from_u128(number.into()),
+        code: format!("c{number}").into(),
+        ..click(number % 40)
+    });
+    let batch = ClickBatch {
+        spool,
+        first: 0,
+        clicks: clicks.collect(),
+    };
+    let message = Message::new(spool, batch.encode());
+    bencher
+        .counter(ItemsCount::new(batch.clicks.len()))
+        .bench_local(|| assert!(message.read(&rules)));
 }

@@ -29,11 +29,12 @@ fn clicks(links: u64, count: usize, seed: &mut u64) -> Vec<Counted> {
             code: "c1".into(),
             at_ms: 1_795_000_000_000 + (next() % 1_000_000) as i64,
             hints: Hints::NONE,
-            referrer: format!("news{}.example.org", next() % 4_096),
+            referrer: format!("news{}.example.org", next() % 4_096).into(),
             user_agent: format!(
                 "Mozilla/5.0 (X11; Linux x86_64; rv:{0}.0) Firefox/{0}.0",
                 120 + next() % 8
-            ),
+            )
+            .into(),
             language: ["de", "en", "fr"][(next() % 3) as usize].into(),
             country: None,
             visitor: next() << 32 | next(),

@@ -41,6 +41,7 @@ impl Service for App {
             clock,
             public_url,
             trusted_proxies,
+            ..
         } = context;
         let warm = ready.latch("database");
         let opening = config

@@ -37,6 +37,20 @@ impl Kind {
         Self::Head,
     ];
 
+    /// The method says most, then who asks, then what for: a bot's HEAD is a HEAD, and a messenger's
+    /// prefetch is a preview.
+    pub fn of(hints: Hints, class: Class) -> Self {
+        if hints.contains(Hints::HEAD) {
+            return Self::Head;
+        }
+        match class {
+            Class::Preview => Self::Preview,
+            _ if hints.contains(Hints::PREFETCH) => Self::Prefetch,
+            Class::Bot => Self::Bot,
+            Class::Browser => Self::Human,
+        }
+    }
+
     /// As the API and the table `label` spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -71,28 +85,18 @@ impl Rules {
 
     /// The kind of a click, and what its user agent says.
     pub fn classify(&self, click: &Click) -> (Kind, Arc<Agent>) {
-        let agent = self.cache.agent(&click.user_agent);
-        let kind = kind(click.hints, agent.class);
-        (kind, agent)
+        let agent = self.agent(&click.user_agent);
+        (Kind::of(click.hints, agent.class), agent)
+    }
+
+    /// What a user agent says.
+    pub fn agent(&self, user_agent: &str) -> Arc<Agent> {
+        self.cache.agent(user_agent)
     }
 }
 
 impl Default for Rules {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The method says most, then who asks, then what for: a bot's HEAD is a HEAD, and a messenger's
-/// prefetch is a preview.
-fn kind(hints: Hints, class: Class) -> Kind {
-    if hints.contains(Hints::HEAD) {
-        return Kind::Head;
-    }
-    match class {
-        Class::Preview => Kind::Preview,
-        _ if hints.contains(Hints::PREFETCH) => Kind::Prefetch,
-        Class::Bot => Kind::Bot,
-        Class::Browser => Kind::Human,
     }
 }

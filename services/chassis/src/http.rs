@@ -2,6 +2,7 @@
 
 mod layers;
 mod server;
+mod shortcut;
 
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::{Method, StatusCode};
@@ -15,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::problem::Problem;
 
 pub(crate) use server::serve;
+pub use shortcut::{Shortcut, ShortcutSlot, Shortened};
 
 /// The largest request body, in bytes: a link with two URLs of the greatest length fits.
 pub const MAX_BODY: usize = 64 * 1024;

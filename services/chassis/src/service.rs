@@ -19,6 +19,7 @@ use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
 use crate::database_file::{self, DatabaseFile, Schema};
 use crate::env::Env;
+use crate::http::ShortcutSlot;
 use crate::ready::Readiness;
 use crate::shutdown::Shutdown;
 use crate::{admin, http, telemetry};
@@ -79,6 +80,8 @@ pub struct Context {
     pub public_url: Url,
     /// Whose word about client addresses is believed.
     pub trusted_proxies: TrustedProxies,
+    /// What answers in front of the router.
+    pub shortcut: ShortcutSlot,
 }
 
 /// A service that is open.
@@ -146,8 +149,9 @@ impl Listeners {
                 // Nobody else sets them.
                 let _ = commands.set(opened.admin);
                 open.open();
-                let served = http::serve(self.public, opened.router, shutdown).await;
-                served.context("can't serve")
+                let shortcut = context.shortcut.get();
+                http::serve(self.public, opened.router, shortcut, shutdown).await;
+                Ok(())
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -248,6 +252,7 @@ async fn run<S: Service>() -> anyhow::Result<()> {
         clock: Clock::system(),
         public_url: common.public_url,
         trusted_proxies: common.trusted_proxies,
+        shortcut: ShortcutSlot::default(),
     };
     let (listen, admin) = listeners.addresses()?;
     let opening = async {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use chassis::bus::{Bus, BusConfig};
 use chassis::clock::Clock;
 use chassis::env::{Env, Secret};
+use chassis::http::ShortcutSlot;
 use chassis::ready::Readiness;
 use chassis::service::{Command, Context, Listeners, Opened, Service};
 use chassis::shutdown::Shutdown;
@@ -84,6 +85,7 @@ pub async fn serve() -> anyhow::Result<()> {
         clock: Clock::system(),
         public_url: public_url.clone(),
         trusted_proxies: settings.trusted_proxies,
+        shortcut: ShortcutSlot::default(),
     };
     let opening = async {
         let opened = open(configs, &context).await?;

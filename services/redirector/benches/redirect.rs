@@ -1,27 +1,26 @@
-//! The redirect path without a network: the real routes answer as many requests as the argument
-//! says, and record each click in a spool in a temporary folder. `.ci/instructions` runs it under
-//! callgrind, which counts what happens inside [`answer_all`].
+//! The redirect path without a network: the shortcut in front of the router answers as many requests
+//! as the argument says, and records each click in a spool in a temporary folder.
+//! `.ci/instructions` runs it under callgrind, which counts what happens inside [`answer_all`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
+use anyhow::Context as _;
+use axum::http::request::Parts;
+use axum::http::{Request, StatusCode};
 use chassis::bus::{Bus, BusConfig};
 use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
 use chassis::env::Env;
+use chassis::http::{Shortcut, ShortcutSlot, Shortened};
 use chassis::ready::Readiness;
 use chassis::service::{Context, Service as _};
 use chassis::shutdown::Shutdown;
 use events::{LinkRecord, LinkState};
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use redirector::App;
 use redirector::parts::Table;
 use tempfile::TempDir;
-use tower::Service as _;
 use uuid::Uuid;
 
 const LINKS: u32 = 10_000;
@@ -34,17 +33,17 @@ fn main() -> anyhow::Result<()> {
         .build()?;
     let folder = tempfile::tempdir()?;
     save_links(&folder)?;
-    let mut router = runtime.block_on(open(&folder))?;
+    let shortcut = runtime.block_on(open(&folder))?;
     let requests = requests(count.unwrap_or(1_000));
     // Nothing of the runtime runs from here on: what would wait for anything, fails.
     let _entered = runtime.enter();
-    let failed = answer_all(&mut router, requests);
+    let failed = answer_all(&*shortcut, requests);
     anyhow::ensure!(failed == 0, "{failed} requests were not redirected at once");
     Ok(())
 }
 
 /// A redirector without a bus, with the links of the snapshot.
-async fn open(folder: &TempDir) -> anyhow::Result<Router> {
+async fn open(folder: &TempDir) -> anyhow::Result<Arc<dyn Shortcut>> {
     // Handles that are made before the recorder is there stay silent for ever.
     chassis::telemetry::render_metrics();
     let shutdown = Shutdown::new();
@@ -60,6 +59,7 @@ async fn open(folder: &TempDir) -> anyhow::Result<Router> {
         clock: Clock::manual("2026-11-24T12:00:00Z".parse::<Timestamp>()?),
         public_url: "http://bench.test".parse()?,
         trusted_proxies: TrustedProxies::default(),
+        shortcut: ShortcutSlot::default(),
     };
     let pairs = [
         ("KURZ_SPOOL", folder.path().display().to_string()),
@@ -71,7 +71,9 @@ async fn open(folder: &TempDir) -> anyhow::Result<Router> {
     );
     let config = App::config(&mut env);
     let config = env.finish(config)?;
-    Ok(App::open(config, context).await?.router)
+    let slot = context.shortcut.clone();
+    App::open(config, context).await?;
+    slot.get().context("the redirector has a shortcut")
 }
 
 fn save_links(folder: &TempDir) -> anyhow::Result<()> {
@@ -95,11 +97,11 @@ fn save_links(folder: &TempDir) -> anyhow::Result<()> {
     Ok(table.save(folder.path())?)
 }
 
-fn requests(count: u32) -> Vec<Request> {
+fn requests(count: u32) -> Vec<(Parts, SocketAddr)> {
     (0..count)
         .map(|number| {
             let peer = SocketAddr::from(([192, 0, 2, (number % 200) as u8], 40_000));
-            Request::get(format!("/c{:05}", number * 7919 % LINKS))
+            let request = Request::get(format!("/c{:05}", number * 7919 % LINKS))
                 .header("host", "kurz.example")
                 .header("accept", "text/html,application/xhtml+xml")
                 .header("accept-language", "de-AT,de;q=0.9,en;q=0.8")
@@ -108,21 +110,21 @@ fn requests(count: u32) -> Vec<Request> {
                     "user-agent",
                     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
                 )
-                .extension(ConnectInfo(peer))
-                .body(Body::empty())
-                .expect("a good request")
+                .body(())
+                .expect("a good request");
+            (request.into_parts().0, peer)
         })
         .collect()
 }
 
-/// How many were not redirected.
+/// How many were not redirected at once.
 #[inline(never)]
-fn answer_all(router: &mut Router, requests: Vec<Request>) -> usize {
+fn answer_all(shortcut: &dyn Shortcut, requests: Vec<(Parts, SocketAddr)>) -> usize {
     requests
         .into_iter()
-        .map(|request| router.call(request).now_or_never())
+        .map(|(request, peer)| shortcut.answer(request, peer))
         .filter(
-            |answer| !matches!(answer, Some(Ok(answer)) if answer.status() == StatusCode::FOUND),
+            |answer| !matches!(answer, Shortened::Now(answer) if answer.status() == StatusCode::FOUND),
         )
         .count()
 }

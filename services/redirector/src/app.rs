@@ -57,7 +57,7 @@ impl Service for App {
         let recorder = Recorder::open(config.recorder(), &context).await?;
         let snapshots = Snapshots::new(&config.spool);
         let table = table::start(snapshots, config.snapshot_wait, &context).await?;
-        let state = AppState {
+        let state = Arc::new(AppState {
             table,
             recorder,
             observer: Observer {
@@ -65,10 +65,12 @@ impl Service for App {
                 visitors: VisitorKeys::new(config.visitor_salt),
             },
             meters: RedirectMeters::new(),
-            clock: context.clock,
-            trusted_proxies: context.trusted_proxies,
+            clock: context.clock.clone(),
+            trusted_proxies: context.trusted_proxies.clone(),
             home_url: config.home_url,
-        };
+        });
+        let shortcut = routes::Shortcut(Arc::clone(&state));
+        context.shortcut.take(Arc::new(shortcut));
         Ok(Opened {
             router: routes::router(state),
             admin: Router::new(),

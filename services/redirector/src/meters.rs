@@ -2,10 +2,10 @@
 //! redirect would cost as much as the look-up of the link.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Unit};
+use tokio::time::Instant;
 
 /// One redirect in so many is timed: enough for a distribution, too few to be felt.
 const TIMED_ONE_IN: u32 = 64;
@@ -62,17 +62,20 @@ impl RedirectMeters {
         }
     }
 
+    /// Counts an answer, and notes how long it took if that was timed.
+    pub fn done(&self, status: StatusCode, started: Option<Instant>) {
+        self.answered(status);
+        if let Some(started) = started {
+            self.seconds.record(started.elapsed());
+        }
+    }
+
     /// Counts an answer.
     pub fn answered(&self, status: StatusCode) {
         let known = STATUSES.iter().position(|known| *known == status.as_u16());
         if let Some(index) = known {
             self.answers[index].increment(1);
         }
-    }
-
-    /// Notes how long a timed request took.
-    pub fn took(&self, time: Duration) {
-        self.seconds.record(time);
     }
 }
 

@@ -26,9 +26,9 @@ impl Table {
         self.0.put(Link::pack(record).expect("a good link"));
     }
 
-    /// Looks a link up, as a redirect does; whether it is there.
-    pub fn find(&self, code: &str) -> bool {
-        self.0.find(code).is_some()
+    /// Looks a link up, as a redirect does, and copies it to `to`; whether it is there.
+    pub fn find(&self, code: &str, to: &mut Vec<u8>) -> bool {
+        self.0.find(code, to).is_some()
     }
 
     /// Writes a snapshot with which a redirector can start in `folder`.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use chassis::bus::Bus;
 use chassis::service::Context;
-use events::Partition;
+use events::{ClickRef, Partition};
 use uuid::Uuid;
 
 use crate::publisher;
@@ -98,11 +98,11 @@ impl Recorder {
     /// Records a click. When this returns, the click is in the spool: it survives the death of the
     /// process, unless the level is `memory`. One that can't be kept is counted and logged, and the
     /// visitor is redirected all the same.
-    pub fn record(&self, click: &events::Click) -> Receipt {
+    pub fn record<'a>(&self, click: impl Into<ClickRef<'a>>) -> Receipt {
         thread_local! {
             static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        let inner = &*self.inner;
+        let (inner, click) = (&*self.inner, click.into());
         let lane = &inner.lanes[inner.lane_of(click.owner_id)];
         let number = ENCODED.with_borrow_mut(|encoded| {
             encoded.clear();
@@ -112,7 +112,7 @@ impl Recorder {
         let promise = match (number, inner.durability, inner.sync) {
             (Some(number), Durability::Ack, _) => Promise::Acknowledged(number),
             (Some(number), _, SyncPolicy::Each) => Promise::Synced(number),
-            _ => return Receipt { pending: None },
+            _ => return Receipt::nothing(),
         };
         Receipt {
             pending: Some((Arc::clone(&self.inner), Arc::clone(lane), promise)),
@@ -150,6 +150,16 @@ enum Promise {
 }
 
 impl Receipt {
+    /// There is nothing to wait for.
+    pub(crate) fn nothing() -> Self {
+        Self { pending: None }
+    }
+
+    /// Whether there is nothing to wait for.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_none()
+    }
+
     /// Waits for what the settings promise beyond the spool: the stream's acknowledgement at the
     /// level `ack`, the disk with `KURZ_SPOOL_SYNC=each`. Otherwise returns at once. Never waits
     /// long: the click is in the spool anyway, and the fallback is counted.

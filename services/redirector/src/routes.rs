@@ -2,6 +2,7 @@
 //!
 //! None of them carries a layer: on the redirect route generic middleware costs as much as all the
 //! rest of a redirect (docs/adr/0001-click-spool.md has the figures of a redirect), and nothing here reads a body.
+//! A request for a link that is in the table does not even come here: [`Shortcut`] has answered it.
 
 mod follow;
 mod home;
@@ -15,8 +16,10 @@ use utoipa::OpenApi;
 
 use crate::app::AppState;
 
+pub use follow::Shortcut;
+
 /// All public routes. What is not a code leads nowhere.
-pub fn router(state: AppState) -> Router {
+pub fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/", get(home::home).fallback(refusal::wrong_method))
         .route(
@@ -34,7 +37,7 @@ pub fn router(state: AppState) -> Router {
                 .fallback(follow::wrong_method),
         )
         .fallback(refusal::unknown)
-        .with_state(Arc::new(state))
+        .with_state(state)
 }
 
 /// The description of the redirect route (`OpenAPI` 3.1).

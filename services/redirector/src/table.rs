@@ -19,7 +19,7 @@ use hashbrown::hash_table::Entry;
 
 use follower::Follower;
 pub use keeper::start;
-pub use link::{Link, Openness, is_code};
+pub use link::{Link, LinkRef, Openness, is_code};
 pub use place::Place;
 use place::Progress;
 pub use snapshot::Snapshots;
@@ -77,12 +77,13 @@ impl LinkTable {
         self.links.load(Ordering::Relaxed)
     }
 
-    /// The link under `code`, as it is now.
-    pub fn find(&self, code: &str) -> Option<Link> {
+    /// The link under `code`, as it is now, copied to `to`: whoever works with it holds up nobody
+    /// who changes the table.
+    pub fn find<'a>(&self, code: &str, to: &'a mut Vec<u8>) -> Option<LinkRef<'a>> {
         let hash = self.hash(code);
-        read(self.shard(hash))
-            .find(hash, |link| link.code() == code)
-            .cloned()
+        let shard = read(self.shard(hash));
+        let link = shard.find(hash, |link| link.is_under(code))?;
+        Some(link.copy_to(to))
     }
 
     /// Puts a link under its code. An older version of the same link never replaces a newer one;
@@ -92,7 +93,7 @@ impl LinkTable {
         let hash = self.hash(link.code());
         let mut shard = write(self.shard(hash));
         let rehash = |link: &Link| self.hash(link.code());
-        match shard.entry(hash, |known| known.code() == link.code(), rehash) {
+        match shard.entry(hash, |known| known.is_under(link.code()), rehash) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 if known.link_id() == link.link_id() && known.version() > link.version() {
@@ -115,7 +116,7 @@ impl LinkTable {
     pub fn remove(&self, code: &str) {
         let hash = self.hash(code);
         let found = write(self.shard(hash))
-            .find_entry(hash, |link| link.code() == code)
+            .find_entry(hash, |link| link.is_under(code))
             .is_ok_and(|entry| {
                 entry.remove();
                 true

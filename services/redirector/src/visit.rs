@@ -7,12 +7,14 @@ mod visitor;
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method};
-use events::Click;
+use events::{ClickRef, Hints};
 
 pub use country::Countries;
 pub use visitor::VisitorKeys;
 
-use crate::table::Link;
+use crate::table::LinkRef;
+use country::Country;
+use headers::Said;
 
 /// Turns requests into clicks. The client's address goes in and does not come out: what leaves is a
 /// country and a hash that is of use within one day.
@@ -24,31 +26,51 @@ pub struct Observer {
     pub visitors: VisitorKeys,
 }
 
+/// What is kept of one request, mostly where the request has it.
+#[derive(Debug)]
+pub struct Visit<'a> {
+    said: Said<'a>,
+    hints: Hints,
+    country: Option<Country>,
+    visitor: u64,
+    at_ms: i64,
+}
+
 impl Observer {
-    /// The click of one request of an open link.
-    pub fn click(
+    /// The visit that a request is.
+    pub fn visit<'a>(
         &self,
-        link: &Link,
         method: &Method,
-        headers: &HeaderMap,
+        headers: &'a HeaderMap,
         client: IpAddr,
         at_ms: i64,
-    ) -> Click {
-        let user_agent = headers::user_agent(headers);
-        Click {
+    ) -> Visit<'a> {
+        let said = Said::in_headers(headers);
+        let countries = self.countries.as_ref();
+        Visit {
+            hints: said.hints(method),
+            country: countries.and_then(|countries| countries.of(client)),
+            visitor: self.visitors.hash(client, &said.user_agent, at_ms),
+            at_ms,
+            said,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// The click, if the visit was to an open link.
+    pub fn of<'a>(&'a self, link: &'a LinkRef<'_>) -> ClickRef<'a> {
+        ClickRef {
             link_id: link.link_id(),
             owner_id: link.owner_id(),
-            code: link.code().to_owned(),
-            at_ms,
-            hints: headers::hints(method, headers),
-            referrer: headers::referrer(headers),
-            language: headers::language(headers),
-            country: self
-                .countries
-                .as_ref()
-                .and_then(|countries| countries.of(client)),
-            visitor: self.visitors.hash(client, &user_agent, at_ms),
-            user_agent,
+            code: link.code(),
+            at_ms: self.at_ms,
+            hints: self.hints,
+            referrer: &self.said.referrer,
+            user_agent: &self.said.user_agent,
+            language: &self.said.language,
+            country: self.country.as_ref().map(Country::as_str),
+            visitor: self.visitor,
         }
     }
 }

@@ -95,16 +95,16 @@ fn draw(backlog: &Backlog, number: u64, agents: &[String]) -> Click {
     Click {
         link_id: link_id(link),
         owner_id: backlog.owner_id,
-        code: format!("c{link}"),
+        code: format!("c{link}").into(),
         at_ms: backlog.now_ms - age_ms.cast_signed(),
         hints: events::Hints::NONE,
         referrer: match skewed(&mut random, 60) {
-            0..20 => String::new(),
-            host => format!("www.site{host}.example"),
+            0..20 => "".into(),
+            host => format!("www.site{host}.example").into(),
         },
-        user_agent: agents[skewed(&mut random, 400) as usize].clone(),
-        language: LANGUAGES[skewed(&mut random, 6) as usize].to_owned(),
-        country: Some(COUNTRIES[skewed(&mut random, 12) as usize].to_owned()),
+        user_agent: agents[skewed(&mut random, 400) as usize].as_str().into(),
+        language: LANGUAGES[skewed(&mut random, 6) as usize].into(),
+        country: Some(COUNTRIES[skewed(&mut random, 12) as usize].into()),
         visitor: random.random(),
     }
 }

@@ -285,12 +285,12 @@ impl Bench {
         let click = Click {
             link_id: Uuid::now_v7(),
             owner_id: owner.id,
-            code: owner.code.clone(),
+            code: owner.code.as_str().into(),
             at_ms: Clock::system().now_ms(),
             hints: Hints::NONE,
-            referrer: String::new(),
-            user_agent: String::new(),
-            language: String::new(),
+            referrer: "".into(),
+            user_agent: "".into(),
+            language: "".into(),
             country: None,
             visitor: 1,
         };

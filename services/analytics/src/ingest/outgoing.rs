@@ -120,7 +120,7 @@ impl Outgoing {
             &Entry {
                 id: 0,
                 owner: click.owner_id,
-                code: click.code.clone(),
+                code: click.code.to_string(),
                 click: format!("{}-{number}", message.spool),
                 at_ms: click.at_ms,
                 origin,

@@ -1,10 +1,11 @@
 //! Messages that are applied together, decoded and classified.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use chassis::bus::StoredMessage;
-use events::{Click, ClickBatch, Partition, subjects};
+use events::{Click, ClickBatch, DecodeError, Partition, subjects};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
@@ -112,35 +113,29 @@ pub fn read(
     rules: &Rules,
     partition: Partition,
 ) -> Result<Message, Unreadable> {
-    let envelope: Envelope =
-        rmp_serde::from_slice(&message.payload).map_err(|error| Unreadable {
-            reason: format!("no batch: {error}"),
-            numbers: None,
-        })?;
-    let numbers = numbers(message, &envelope).map_err(|reason| Unreadable {
-        reason: reason.to_owned(),
-        numbers: None,
-    })?;
-    let unreadable = |reason: String| Unreadable {
-        reason,
-        numbers: Some((envelope.spool, numbers.clone())),
+    let batch = match ClickBatch::decode(&message.payload) {
+        Ok(batch) => batch,
+        Err(error) => return Err(unreadable(message, &error)),
     };
-    let batch =
-        ClickBatch::decode(&message.payload).map_err(|error| unreadable(error.to_string()))?;
+    let refuse = |reason: String, numbers| Unreadable { reason, numbers };
+    let numbers = numbers(message, batch.spool, batch.first, batch.clicks.len())
+        .map_err(|reason| refuse(reason.to_owned(), None))?;
+    let refuse = |reason| refuse(reason, Some((batch.spool, numbers.clone())));
     if let Some(click) = batch.clicks.iter().find(|click| !is_code(&click.code)) {
-        return Err(unreadable(format!("{:?} is no code", click.code)));
+        return Err(refuse(format!("{:?} is no code", click.code)));
     }
     let mut owners = batch.clicks.iter().map(|click| click.owner_id);
     if let Some(owner) = owners.find(|&owner| !partition.holds(owner)) {
-        return Err(unreadable(format!(
+        return Err(refuse(format!(
             "the account {owner} is not in partition {partition}"
         )));
     }
     let stored_at_ms = i64::try_from(message.stored_at_ns / 1_000_000).unwrap_or(i64::MAX);
+    let mut agents = Agents::new(rules);
     let clicks = batch
         .clicks
         .into_iter()
-        .map(|click| count(click, stored_at_ms, rules))
+        .map(|click| count(click, stored_at_ms, &mut agents))
         .collect();
     Ok(Message {
         sequence: message.sequence,
@@ -149,6 +144,25 @@ pub fn read(
         numbers,
         clicks: Some(clicks),
     })
+}
+
+/// What is told about a message whose clicks can't be read: its numbers, if at least its envelope can.
+fn unreadable(message: &StoredMessage, error: &DecodeError) -> Unreadable {
+    let (reason, numbers) = match rmp_serde::from_slice::<Envelope>(&message.payload) {
+        Err(error) => (format!("no batch: {error}"), None),
+        Ok(envelope) => {
+            match numbers(
+                message,
+                envelope.spool,
+                envelope.first,
+                envelope.clicks.len(),
+            ) {
+                Err(reason) => (reason.to_owned(), None),
+                Ok(numbers) => (error.to_string(), Some((envelope.spool, numbers))),
+            }
+        }
+    };
+    Unreadable { reason, numbers }
 }
 
 /// 64 bits reach to the year 2262.
@@ -165,17 +179,22 @@ pub fn fingerprint(payload: &[u8], stored_at_ns: i128) -> Vec<u8> {
 }
 
 /// The numbers of a batch, if they can be.
-fn numbers(message: &StoredMessage, envelope: &Envelope) -> Result<Range<u64>, &'static str> {
-    if spool_of(&message.subject) != Some(envelope.spool) {
+fn numbers(
+    message: &StoredMessage,
+    spool: Uuid,
+    first: u64,
+    clicks: usize,
+) -> Result<Range<u64>, &'static str> {
+    if spool_of(&message.subject) != Some(spool) {
         return Err("its spool is not the one of its subject");
     }
-    if envelope.clicks.is_empty() {
+    if clicks == 0 {
         return Err("it holds no click");
     }
     // SQLite's integers are signed; a spool that long can't be.
-    let end = envelope.first.checked_add(envelope.clicks.len() as u64);
+    let end = first.checked_add(clicks as u64);
     match end.filter(|&end| i64::try_from(end).is_ok()) {
-        Some(end) => Ok(envelope.first..end),
+        Some(end) => Ok(first..end),
         None => Err("its numbers are too great"),
     }
 }
@@ -197,10 +216,36 @@ fn is_code(code: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-fn count(mut click: Click, stored_at_ms: i64, rules: &Rules) -> Counted {
+/// What the user agents of a batch say. Its clicks share their texts, so that each one is looked up
+/// once, by its address.
+struct Agents<'a> {
+    rules: &'a Rules,
+    known: HashMap<*const u8, Arc<Agent>>,
+}
+
+impl<'a> Agents<'a> {
+    fn new(rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            known: HashMap::new(),
+        }
+    }
+
+    /// As [`Rules::classify`]. The addresses stay those of the same texts while the batch is read:
+    /// its clicks hold them.
+    fn classify(&mut self, click: &Click) -> (Kind, Arc<Agent>) {
+        let agent = self
+            .known
+            .entry(click.user_agent.as_ptr())
+            .or_insert_with(|| self.rules.agent(&click.user_agent));
+        (Kind::of(click.hints, agent.class), Arc::clone(agent))
+    }
+}
+
+fn count(mut click: Click, stored_at_ms: i64, agents: &mut Agents<'_>) -> Counted {
     if click.at_ms < EPOCH_MS || click.at_ms > stored_at_ms.saturating_add(CLOCK_TOLERANCE_MS) {
         click.at_ms = stored_at_ms;
     }
-    let (kind, agent) = rules.classify(&click);
+    let (kind, agent) = agents.classify(&click);
     Counted { click, kind, agent }
 }

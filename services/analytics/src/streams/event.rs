@@ -39,15 +39,15 @@ impl ClickEvent {
     /// What is shown of a click.
     pub fn new(click: &Click, kind: Kind, agent: &Agent) -> Self {
         Self {
-            code: click.code.clone(),
+            code: click.code.to_string(),
             at: Timestamp::from_millisecond(click.at_ms).unwrap_or(Timestamp::UNIX_EPOCH),
             kind: kind.as_str(),
-            referrer: click.referrer.clone(),
-            country: click.country.clone().unwrap_or_default(),
+            referrer: click.referrer.to_string(),
+            country: click.country.as_deref().unwrap_or_default().to_owned(),
             browser: agent.browser.to_string(),
             os: agent.os.to_string(),
             device: agent.device,
-            language: click.language.clone(),
+            language: click.language.to_string(),
         }
     }
 

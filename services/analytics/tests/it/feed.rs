@@ -176,7 +176,7 @@ async fn a_message_is_a_cloud_event_that_says_what_its_owner_may_know() {
     let feeder = feeds.bench.feeder().await;
     feeds.switch(&analytics, &feeder, true).await;
     let other = Click {
-        code: "Two_2".to_owned(),
+        code: "Two_2".into(),
         country: None,
         ..click(Uuid::now_v7(), feeder.owner_id, 1)
     };

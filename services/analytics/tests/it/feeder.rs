@@ -22,13 +22,13 @@ pub fn click(link_id: Uuid, owner_id: Uuid, number: u64) -> Click {
     Click {
         link_id,
         owner_id,
-        code: "abc".to_owned(),
+        code: "abc".into(),
         at_ms: NOON + i64::try_from(number).unwrap(),
         hints: Hints::NONE,
-        referrer: "news.example".to_owned(),
-        user_agent: FIREFOX.to_owned(),
-        language: "de".to_owned(),
-        country: Some("DE".to_owned()),
+        referrer: "news.example".into(),
+        user_agent: FIREFOX.into(),
+        language: "de".into(),
+        country: Some("DE".into()),
         visitor: number,
     }
 }

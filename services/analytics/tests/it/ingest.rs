@@ -18,11 +18,11 @@ async fn clicks_are_counted_by_kind_time_and_visitor() {
     clicks[2].at_ms += 15 * 60 * 1_000;
     clicks[3].at_ms += 24 * 60 * 60 * 1_000;
     clicks[3].visitor = 0; // on another day the same number is another person
-    clicks[4].user_agent = CURL.to_owned();
-    clicks[5].user_agent = "WhatsApp/2.23.20.0 A".to_owned();
+    clicks[4].user_agent = CURL.into();
+    clicks[5].user_agent = "WhatsApp/2.23.20.0 A".into();
     clicks[6].hints = Hints::PREFETCH;
     clicks[7].hints = Hints::HEAD;
-    clicks[8].referrer = String::new();
+    clicks[8].referrer = "".into();
     clicks[9].country = None;
     feeder.publish_clicks(0, clicks).await;
     let numbers = bench.numbers();
@@ -119,7 +119,7 @@ async fn a_message_that_can_not_be_read_is_set_aside_and_its_numbers_are_a_gap()
     feeder.publish(0..3).await;
     let garbage = feeder.publish_bytes(b"no batch at all".to_vec()).await;
     let mut hostile = click(feeder.link_id, feeder.owner_id, 3);
-    hostile.code = "a.b.>".to_owned();
+    hostile.code = "a.b.>".into();
     let impossible = feeder.publish_clicks(3, vec![hostile]).await;
     let last = feeder.publish(6..8).await;
     let numbers = bench.numbers();

@@ -188,13 +188,13 @@ impl Link {
         Click {
             link_id: self.id,
             owner_id: self.owner,
-            code: self.code.clone(),
+            code: self.code.as_str().into(),
             at_ms: at(when).as_millisecond(),
             hints: Hints::NONE,
-            referrer: "news.example".to_owned(),
-            user_agent: FIREFOX.to_owned(),
-            language: "de".to_owned(),
-            country: Some("DE".to_owned()),
+            referrer: "news.example".into(),
+            user_agent: FIREFOX.into(),
+            language: "de".into(),
+            country: Some("DE".into()),
             visitor: 1,
         }
     }
@@ -203,7 +203,7 @@ impl Link {
     pub fn numbered(&self, numbers: std::ops::Range<usize>) -> Vec<Click> {
         numbers
             .map(|number| Click {
-                referrer: format!("{number}.example"),
+                referrer: format!("{number}.example").into(),
                 ..self.click(NOW)
             })
             .collect()

@@ -8,6 +8,7 @@ use super::{NatsServer, PUBLIC_URL};
 use crate::bus::{Bus, BusConfig};
 use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
+use crate::http::ShortcutSlot;
 use crate::ready::Readiness;
 use crate::service::{Context, Listeners, Service};
 use crate::shutdown::Shutdown;
@@ -70,6 +71,7 @@ impl<S: Service> Running<S> {
             clock,
             public_url: PUBLIC_URL.parse::<Url>()?,
             trusted_proxies,
+            shortcut: ShortcutSlot::default(),
         };
         let opened = S::open(config, context.clone()).await?;
         let serving = {

@@ -33,7 +33,7 @@ impl FromStr for Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SyncPolicy {
     /// When the kernel likes: what a lost node can cost are the clicks that the stream has not
-    /// acknowledged, which are those of a few milliseconds while NATS is there.
+    /// acknowledged, which are those of some 20 ms while NATS is there.
     #[default]
     None,
     /// Every so often, in the background.

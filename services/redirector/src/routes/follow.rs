@@ -1,21 +1,24 @@
-use std::net::IpAddr;
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chassis::http::Shortened;
 use chassis::problem::Problem;
 use chassis::telemetry;
-use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::refusal::{self, Refusal};
 use crate::app::AppState;
-use crate::table::{Openness, is_code};
+use crate::recorder::Receipt;
+use crate::table::{LinkRef, Openness, is_code};
 
 /// Follow a short link
 ///
@@ -54,7 +57,7 @@ use crate::table::{Openness, is_code};
     )
 )]
 pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    follow(&app, &request.into_parts().0).await
+    follow(&app, request.into_parts().0).await
 }
 
 /// Ask where a short link leads
@@ -81,7 +84,7 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response
     )
 )]
 pub async fn head(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    follow(&app, &request.into_parts().0).await
+    follow(&app, request.into_parts().0).await
 }
 
 /// Any other method on a code.
@@ -90,78 +93,149 @@ pub async fn wrong_method(State(app): State<Arc<AppState>>) -> Response {
     refusal::wrong_method().await
 }
 
-/// Answers, counts, and, for a few requests, times or traces.
-async fn follow(app: &AppState, request: &Parts) -> Response {
+/// The answers to most requests, without the router: those for a link that is in the table.
+pub struct Shortcut(pub Arc<AppState>);
+
+impl chassis::http::Shortcut for Shortcut {
+    fn answer(&self, request: Parts, peer: SocketAddr) -> Shortened {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Shortened::Not(request);
+        }
+        LINK.with_borrow_mut(|bytes| {
+            let code = request.uri.path().strip_prefix('/');
+            let link = code
+                .filter(|code| is_code(code))
+                .and_then(|code| self.0.table.find(code, bytes));
+            match link {
+                Some(link) => respond(&self.0, request, peer.ip(), Ok(link)),
+                None => Shortened::Not(request),
+            }
+        })
+    }
+}
+
+thread_local! {
+    /// The link that is being followed.
+    static LINK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The answer, whatever the table says.
+async fn follow(app: &Arc<AppState>, request: Parts) -> Response {
+    let peer = AppState::peer(&request);
+    let answer = LINK.with_borrow_mut(|bytes| {
+        let link = find(app, request.uri.path(), bytes);
+        respond(app, request, peer, link)
+    });
+    match answer {
+        Shortened::Now(response) => response,
+        Shortened::Later(response) => response.await,
+        Shortened::Not(_) => unreachable!("`respond` answers"),
+    }
+}
+
+fn find<'a>(app: &AppState, path: &str, bytes: &'a mut Vec<u8>) -> Result<LinkRef<'a>, Refusal> {
+    // The raw path: no code needs percent-encoding, and what is encoded is not a code.
+    let code = path.trim_start_matches('/');
+    if !is_code(code) {
+        return Err(Refusal::Unknown);
+    }
+    // Asked first: a table that becomes complete in between is not taken for one that was.
+    let is_complete = app.table.is_complete();
+    let absent = if is_complete {
+        Refusal::Unknown
+    } else {
+        Refusal::NotLoaded
+    };
+    app.table.find(code, bytes).ok_or(absent)
+}
+
+/// Answers, counts, and, for a few requests, times or traces. At once, unless the click has to
+/// reach more than the spool first.
+fn respond(
+    app: &Arc<AppState>,
+    request: Parts,
+    peer: IpAddr,
+    link: Result<LinkRef<'_>, Refusal>,
+) -> Shortened {
     let sampled = app.meters.sample();
     let started = sampled.timed.then(Instant::now);
-    let peer = AppState::peer(request);
-    let answer = or_fault(answer(app, request, peer));
-    let response = if sampled.traced || is_traced(app, peer, &request.headers) {
-        let span = span(app, peer, &request.headers);
-        answer.instrument(span).await
-    } else {
-        answer.await
-    };
-    app.meters.answered(response.status());
-    if let Some(started) = started {
-        app.meters.took(started.elapsed());
+    let is_traced = sampled.traced || is_traced(app, peer, &request.headers);
+    let span = is_traced.then(|| span(app, peer, &request.headers));
+    let (response, receipt) = or_fault(|| match &span {
+        Some(span) => span.in_scope(|| answer(app, request, peer, link)),
+        None => answer(app, request, peer, link),
+    });
+    if receipt.is_settled() {
+        app.meters.done(response.status(), started);
+        return Shortened::Now(response);
     }
-    response
+    let app = Arc::clone(app);
+    let settled = receipt
+        .settled()
+        .instrument(span.unwrap_or_else(Span::none));
+    Shortened::Later(Box::pin(async move {
+        settled.await;
+        app.meters.done(response.status(), started);
+        response
+    }))
 }
 
 /// The answer, also if a bug of ours panics: no layer does this here.
-async fn or_fault(answer: impl Future<Output = Response>) -> Response {
+fn or_fault(answer: impl FnOnce() -> (Response, Receipt)) -> (Response, Receipt) {
     // A panic leaves nothing half done that somebody else sees: what is shared guards itself.
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(answer));
     answer.unwrap_or_else(|panic| {
         let error = match panic.downcast_ref::<&str>() {
             Some(text) => anyhow::anyhow!("a redirect panicked: {text}"),
             None => anyhow::anyhow!("a redirect panicked"),
         };
-        Problem::internal(&error).into_response()
+        let response = Problem::internal(&error).into_response();
+        (response, Receipt::nothing())
     })
 }
 
-async fn answer(app: &AppState, request: &Parts, peer: IpAddr) -> Response {
-    let refuse = |refusal: Refusal| refusal.answer(&request.headers);
-    // The raw path: no code needs percent-encoding, and what is encoded is not a code.
-    let code = request.uri.path().trim_start_matches('/');
-    if !is_code(code) {
-        return refuse(Refusal::Unknown);
-    }
-    // Asked first: a table that becomes complete in between is not taken for one that was.
-    let is_complete = app.table.is_complete();
-    let Some(link) = app.table.find(code) else {
-        return refuse(if is_complete {
-            Refusal::Unknown
-        } else {
-            Refusal::NotLoaded
-        });
+fn answer(
+    app: &AppState,
+    request: Parts,
+    peer: IpAddr,
+    link: Result<LinkRef<'_>, Refusal>,
+) -> (Response, Receipt) {
+    let refuse = |refusal: Refusal| (refusal.answer(&request.headers), Receipt::nothing());
+    let link = match link {
+        Ok(link) => link,
+        Err(refusal) => return refuse(refusal),
     };
     let now_ms = app.clock.now_ms();
     match link.openness(now_ms) {
         Openness::NotYet => refuse(Refusal::Unknown),
         Openness::Closed => match link.fallback_url() {
-            Some(url) => redirect(StatusCode::FOUND, url),
+            Some(url) => {
+                let response = redirect(request.headers, StatusCode::FOUND, url);
+                (response, Receipt::nothing())
+            }
             None => refuse(Refusal::Closed),
         },
         Openness::Open => {
-            let client = app.trusted_proxies.resolve(peer, &request.headers);
             let (method, headers) = (&request.method, &request.headers);
-            let click = app.observer.click(&link, method, headers, client, now_ms);
-            app.recorder.record(&click).settled().await;
-            redirect(status_of(link.redirect_status()), link.url())
+            let client = app.trusted_proxies.resolve(peer, headers);
+            let visit = app.observer.visit(method, headers, client, now_ms);
+            let receipt = app.recorder.record(visit.of(&link));
+            let status = status_of(link.redirect_status());
+            (redirect(request.headers, status, link.url()), receipt)
         }
     }
 }
 
-fn redirect(status: StatusCode, url: &str) -> Response {
+/// A redirect in the memory of the request's headers, which nobody needs any more.
+fn redirect(mut headers: HeaderMap, status: StatusCode, url: &str) -> Response {
     let location = HeaderValue::from_str(url).expect("the table holds visible ASCII only");
-    let headers = [
-        (LOCATION, location),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (status, headers).into_response()
+    headers.clear();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The link's status, if it is one that redirects.
@@ -193,13 +267,32 @@ fn span(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> Span {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_panic_is_a_fault_of_ours_and_ends_nobody_elses_connection() {
-        let response = or_fault(async { panic!("oh") }).await;
+    #[test]
+    fn a_panic_is_a_fault_of_ours_and_ends_nobody_elses_connection() {
+        let (response, _) = or_fault(|| panic!("oh"));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = &response.headers()["content-type"];
         assert_eq!(content_type, "application/problem+json");
-        let response = or_fault(async { redirect(StatusCode::FOUND, "https://a.example/") }).await;
+        let good = || redirect(HeaderMap::new(), StatusCode::FOUND, "https://a.example/");
+        let (response, _) = or_fault(|| (good(), Receipt::nothing()));
         assert_eq!(response.status(), StatusCode::FOUND);
+    }
+
+    #[test]
+    fn nothing_of_the_request_comes_back() {
+        let mut headers = HeaderMap::new();
+        for name in ["cookie", "location", "user-agent", "x-other"] {
+            headers.append(name, HeaderValue::from_static("secret"));
+        }
+        let response = redirect(headers, StatusCode::FOUND, "https://a.example/");
+        let answered: Vec<_> = response.headers().iter().collect();
+        let expected = [
+            ("location", "https://a.example/"),
+            ("cache-control", "no-store"),
+        ];
+        assert_eq!(answered.len(), expected.len());
+        for (name, value) in expected {
+            assert_eq!(response.headers()[name], value);
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::ops::Deref;
+
 use axum::http::HeaderValue;
 use events::{LinkRecord, LinkState};
 use url::Url;
@@ -17,7 +19,10 @@ use uuid::Uuid;
 ///
 /// Numbers are little-endian. The same bytes stand in the snapshot.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Link(Box<[u8]>);
+pub struct Link<B = Box<[u8]>>(B);
+
+/// A link in somebody else's bytes.
+pub type LinkRef<'a> = Link<&'a [u8]>;
 
 /// The longest URL that a link may have, in bytes: what the shortener takes, with room for the
 /// percent-encoding of names that are not ASCII.
@@ -130,9 +135,29 @@ impl Link {
         .then_some(link)
     }
 
+    /// Copies it to `to`, whatever was there.
+    pub fn copy_to<'a>(&self, to: &'a mut Vec<u8>) -> LinkRef<'a> {
+        to.clear();
+        to.extend_from_slice(&self.0);
+        Link(to)
+    }
+
+    /// Marks it as seen in a round.
+    pub fn set_round(&mut self, round: u8) {
+        self.0[0] = round;
+    }
+}
+
+impl<B: Deref<Target = [u8]>> Link<B> {
     /// The bytes for the snapshot.
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether it stands under this code.
+    pub fn is_under(&self, code: &str) -> bool {
+        let start = self.code_at();
+        self.0[start..start + self.code_len()] == *code.as_bytes()
     }
 
     /// The code under which it stands.
@@ -195,11 +220,6 @@ impl Link {
         self.0[0]
     }
 
-    /// Marks it as seen in a round.
-    pub fn set_round(&mut self, round: u8) {
-        self.0[0] = round;
-    }
-
     fn has(&self, flag: u8) -> bool {
         self.0[1] & flag != 0
     }
@@ -225,7 +245,7 @@ impl Link {
     }
 }
 
-impl std::fmt::Debug for Link {
+impl<B: Deref<Target = [u8]>> std::fmt::Debug for Link<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
             .field("code", &self.code())

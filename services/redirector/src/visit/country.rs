@@ -5,6 +5,23 @@ use anyhow::Context;
 use maxminddb::Reader;
 use serde::Deserialize;
 
+/// A country as ISO 3166-1 alpha-2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Country([u8; 2]);
+
+impl Country {
+    fn parse(code: &str) -> Option<Self> {
+        let code: [u8; 2] = code.as_bytes().try_into().ok()?;
+        let is_code = code.iter().all(u8::is_ascii_alphabetic);
+        is_code.then(|| Self(code.map(|letter| letter.to_ascii_uppercase())))
+    }
+
+    /// Two capital letters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("two letters")
+    }
+}
+
 /// A country database in MaxMind's format, wholly in memory.
 pub struct Countries(Reader<Vec<u8>>);
 
@@ -13,13 +30,13 @@ pub struct Countries(Reader<Vec<u8>>);
 #[derive(Deserialize)]
 struct Record<'a> {
     #[serde(borrow, default)]
-    country: Option<Country<'a>>,
+    country: Option<Nested<'a>>,
     #[serde(borrow, default)]
     country_code: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-struct Country<'a> {
+struct Nested<'a> {
     #[serde(borrow, default)]
     iso_code: Option<&'a str>,
 }
@@ -32,8 +49,8 @@ impl Countries {
         Ok(Self(reader))
     }
 
-    /// The country of `address` as ISO 3166-1 alpha-2, if the database knows it.
-    pub fn of(&self, address: IpAddr) -> Option<String> {
+    /// The country of `address`, if the database knows it.
+    pub fn of(&self, address: IpAddr) -> Option<Country> {
         let record: Record = self
             .0
             .lookup(address.to_canonical())
@@ -44,8 +61,7 @@ impl Countries {
             .country
             .and_then(|country| country.iso_code)
             .or(record.country_code)?;
-        let is_code = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
-        is_code.then(|| code.to_ascii_uppercase())
+        Country::parse(code)
     }
 }
 
@@ -101,7 +117,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("countries.mmdb");
         std::fs::write(&path, database(record)).unwrap();
-        Countries::open(&path).unwrap().of(address.parse().unwrap())
+        let country = Countries::open(&path).unwrap().of(address.parse().unwrap());
+        country.map(|country| country.as_str().to_owned())
     }
 
     #[test]

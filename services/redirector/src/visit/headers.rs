@@ -1,35 +1,85 @@
 //! What a click takes from the request's headers. Everything here is written by strangers.
 
+use std::borrow::Cow;
+
 use axum::http::header::{ACCEPT_LANGUAGE, REFERER, USER_AGENT};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use events::Hints;
 use events::click::{MAX_LANGUAGE, MAX_REFERRER, MAX_USER_AGENT};
 
 /// Headers by which browsers and previewers say that nobody is looking yet.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// The user agent, cut to its bound at the end of a character.
-pub fn user_agent(headers: &HeaderMap) -> String {
-    let Some(value) = headers.get(USER_AGENT) else {
-        return String::new();
-    };
-    let mut text = match value.to_str() {
-        Ok(text) => text[..text.len().min(MAX_USER_AGENT)].to_owned(),
-        Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
-    };
-    text.truncate(text.floor_char_boundary(MAX_USER_AGENT));
-    text
+/// What a request says in its headers; of a header that is there twice, what the first one says.
+#[derive(Debug, Default)]
+pub struct Said<'a> {
+    /// The user agent, cut to its bound at the end of a character.
+    pub user_agent: Cow<'a, str>,
+    /// The host of the page that led here, in lower case and without port; empty if there is none
+    /// or it is not a host.
+    pub referrer: Cow<'a, str>,
+    /// The primary tag of the first language, in lower case; empty if there is none.
+    pub language: Cow<'a, str>,
+    /// Nobody is looking yet.
+    pub is_early: bool,
 }
 
-/// The host of the page that led here, in lower case and without port; empty if there is none or it
-/// is not a host.
-pub fn referrer(headers: &HeaderMap) -> String {
-    headers
-        .get(REFERER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(host)
-        .map(str::to_ascii_lowercase)
-        .unwrap_or_default()
+impl<'a> Said<'a> {
+    /// Reads all headers once: looking each one up by its name costs more.
+    pub fn in_headers(headers: &'a HeaderMap) -> Self {
+        let (mut user_agent, mut referrer, mut language) = (None, None, None);
+        let mut purposes = [None; PURPOSES.len()];
+        for (name, value) in headers {
+            if name == USER_AGENT {
+                user_agent.get_or_insert(value);
+            } else if name == REFERER {
+                referrer.get_or_insert(value);
+            } else if name == ACCEPT_LANGUAGE {
+                language.get_or_insert(value);
+            } else if let Some(at) = PURPOSES.iter().position(|purpose| name == purpose) {
+                purposes[at].get_or_insert(value);
+            }
+        }
+        Self {
+            user_agent: user_agent.map(cut).unwrap_or_default(),
+            referrer: referrer
+                .and_then(|value| host(value.to_str().ok()?))
+                .map_or(Cow::Borrowed(""), lower_case),
+            language: language
+                .and_then(|value| primary(value.to_str().ok()?))
+                .map_or(Cow::Borrowed(""), lower_case),
+            is_early: purposes.into_iter().flatten().any(is_early),
+        }
+    }
+
+    /// What the request says about its own kind.
+    pub fn hints(&self, method: &Method) -> Hints {
+        let mut hints = Hints::NONE;
+        if method == Method::HEAD {
+            hints = hints.with(Hints::HEAD);
+        }
+        if self.is_early {
+            hints = hints.with(Hints::PREFETCH);
+        }
+        hints
+    }
+}
+
+fn cut(user_agent: &HeaderValue) -> Cow<'_, str> {
+    if let Ok(text) = user_agent.to_str() {
+        return Cow::Borrowed(&text[..text.len().min(MAX_USER_AGENT)]);
+    }
+    let mut text = String::from_utf8_lossy(user_agent.as_bytes()).into_owned();
+    text.truncate(text.floor_char_boundary(MAX_USER_AGENT));
+    Cow::Owned(text)
+}
+
+fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 fn host(url: &str) -> Option<&str> {
@@ -59,43 +109,20 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty() && host.len() <= MAX_REFERRER).then_some(host)
 }
 
-/// The primary tag of the first language, in lower case; empty if there is none.
-pub fn language(headers: &HeaderMap) -> String {
-    headers
-        .get(ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split([',', ';', '-', '_']).next())
-        .map(str::trim)
-        .filter(|tag| {
-            (2..=MAX_LANGUAGE).contains(&tag.len())
-                && tag.bytes().all(|byte| byte.is_ascii_alphabetic())
-        })
-        .map(str::to_ascii_lowercase)
-        .unwrap_or_default()
+fn primary(languages: &str) -> Option<&str> {
+    let tag = languages.split([',', ';', '-', '_']).next()?.trim();
+    let is_tag = (2..=MAX_LANGUAGE).contains(&tag.len())
+        && tag.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_tag.then_some(tag)
 }
 
-/// What the request says about its own kind.
-pub fn hints(method: &Method, headers: &HeaderMap) -> Hints {
-    let mut hints = Hints::NONE;
-    if method == Method::HEAD {
-        hints = hints.with(Hints::HEAD);
-    }
-    let early = PURPOSES.iter().any(|name| {
-        headers
-            .get(*name)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                let value = value.to_ascii_lowercase();
-                ["prefetch", "prerender", "preview"]
-                    .iter()
-                    .any(|kind| value.contains(kind))
-            })
-    });
-    if early {
-        hints.with(Hints::PREFETCH)
-    } else {
-        hints
-    }
+fn is_early(purpose: &HeaderValue) -> bool {
+    purpose.to_str().is_ok_and(|purpose| {
+        let purpose = purpose.to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"]
+            .iter()
+            .any(|kind| purpose.contains(kind))
+    })
 }
 
 #[cfg(test)]
@@ -112,6 +139,32 @@ mod tests {
             HeaderValue::from_bytes(value).unwrap(),
         );
         headers
+    }
+
+    fn user_agent(headers: &HeaderMap) -> Cow<'_, str> {
+        Said::in_headers(headers).user_agent
+    }
+
+    fn referrer(headers: &HeaderMap) -> Cow<'_, str> {
+        Said::in_headers(headers).referrer
+    }
+
+    fn language(headers: &HeaderMap) -> Cow<'_, str> {
+        Said::in_headers(headers).language
+    }
+
+    fn hints(method: &Method, headers: &HeaderMap) -> Hints {
+        Said::in_headers(headers).hints(method)
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_says_what_it_says_first() {
+        let mut headers = with("user-agent", b"one");
+        headers.append(USER_AGENT, HeaderValue::from_static("two"));
+        headers.append("purpose", HeaderValue::from_static("navigation"));
+        headers.append("purpose", HeaderValue::from_static("prefetch"));
+        assert_eq!(user_agent(&headers), "one");
+        assert_eq!(hints(&Method::GET, &headers), Hints::NONE);
     }
 
     #[test]
@@ -142,10 +195,12 @@ mod tests {
     #[test]
     fn a_user_agent_is_cut_at_the_end_of_a_character() {
         let long = "ü".repeat(400);
-        let cut = user_agent(&with("user-agent", long.as_bytes()));
-        assert_eq!(cut, "ü".repeat(256));
+        let long = with("user-agent", long.as_bytes());
+        assert_eq!(user_agent(&long), "ü".repeat(256));
         let odd = format!("x{}", "ü".repeat(400));
         assert_eq!(user_agent(&with("user-agent", odd.as_bytes())).len(), 511);
+        let plain = with("user-agent", &[b'x'; 600]);
+        assert_eq!(user_agent(&plain).len(), MAX_USER_AGENT);
         assert_eq!(
             user_agent(&with("user-agent", b"\xff\xfe")),
             "\u{fffd}\u{fffd}"

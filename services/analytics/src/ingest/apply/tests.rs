@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use events::{Click, Hints};
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ const NOON: i64 = 1_772_366_400_000;
 
 /// The click with this number in this spool: always the same, and much of it differs by number.
 fn counted(spool: u8, number: u64) -> Counted {
-    let choose = |of: &[&str], by: u64| of[usize::try_from(by).unwrap() % of.len()].to_owned();
+    let choose = |of: &[&str], by: u64| Arc::from(of[usize::try_from(by).unwrap() % of.len()]);
     let agents = [
         "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
         "curl/8.5.0",
@@ -27,7 +27,7 @@ fn counted(spool: u8, number: u64) -> Counted {
     let click = Click {
         link_id: Uuid::from_u128(u128::from(number % 3)),
         owner_id: Uuid::from_u128(u128::from(number % 3) / 2),
-        code: format!("code-{}", number % 3),
+        code: format!("code-{}", number % 3).into(),
         at_ms: NOON + i64::try_from(number).unwrap() * 7 * 60_000,
         hints: if number.is_multiple_of(11) {
             Hints::HEAD
@@ -37,7 +37,7 @@ fn counted(spool: u8, number: u64) -> Counted {
         referrer: choose(&["", "a.example", "b.example"], number / 2),
         user_agent: choose(&agents, number / 5),
         language: choose(&["de", "en"], number),
-        country: number.is_multiple_of(4).then(|| "DE".to_owned()),
+        country: number.is_multiple_of(4).then(|| "DE".into()),
         visitor: number % 13 + u64::from(spool),
     };
     let (kind, agent) = RULES.classify(&click);

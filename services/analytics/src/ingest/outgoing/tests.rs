@@ -10,12 +10,12 @@ fn message(owners: &[Uuid]) -> Message {
         let click = Click {
             link_id: Uuid::nil(),
             owner_id: *owner,
-            code: "abc".to_owned(),
+            code: "abc".into(),
             at_ms: 1_772_366_400_000,
             hints: Hints::NONE,
-            referrer: String::new(),
-            user_agent: String::new(),
-            language: String::new(),
+            referrer: "".into(),
+            user_agent: "".into(),
+            language: "".into(),
             country: None,
             visitor: 0,
         };

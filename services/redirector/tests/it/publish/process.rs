@@ -188,12 +188,12 @@ fn click(owner: Uuid, number: u64) -> Click {
     Click {
         link_id: Uuid::nil(),
         owner_id: owner,
-        code: "abc".to_owned(),
+        code: "abc".into(),
         at_ms: 0,
         hints: Hints::NONE,
-        referrer: "example.org".to_owned(),
-        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101".to_owned(),
-        language: "de".to_owned(),
+        referrer: "example.org".into(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101".into(),
+        language: "de".into(),
         country: None,
         visitor: number,
     }

@@ -27,7 +27,7 @@ fn clicks(links: u64, count: usize, seed: &mut u64) -> Vec<Counted> {
             link_id: Uuid::from_u128(0x0190 << 112 | u128::from(next() % links)),
             owner_id: Uuid::from_u128(1),
             code: "c1".into(),
-            at_ms: 1_795_000_000_000 + (next() % 1_000_000) as i64,
+            at_ms: 1_795_000_000_000 + (next() % 1_000_000).cast_signed(),
             hints: Hints::NONE,
             referrer: format!("news{}.example.org", next() % 4_096).into(),
             user_agent: format!(

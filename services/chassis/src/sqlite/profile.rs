@@ -11,11 +11,6 @@ use crate::ready::{Latch, Readiness};
 /// How long a statement waits for a lock that another connection of this process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// How much of the database the connection that writes keeps in memory at most, in KiB: pages of
-/// indexes that are changed all over. (Those that read keep SQLite's 2 MB each; for them the
-/// system's cache is near enough.)
-const WRITER_CACHE_KIB: i32 = 32 << 10;
-
 /// How the start waits for a lock that another process holds on a network filesystem.
 const FOREIGN_LOCK: Patience = Patience {
     // Longer than the lease of `NFSv4` and its grace period (90 seconds each unless somebody has
@@ -125,8 +120,6 @@ impl Profile {
         // Takes the lock now rather than at the first write.
         connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
         connection.busy_timeout(BUSY)?;
-        // A negative number is KiB, not pages.
-        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         Ok(connection)
     }
 
@@ -303,8 +296,6 @@ sys.stdin.read()";
                 assert_eq!(set(connection, "mmap_size"), 0);
                 assert_eq!(set(connection, "query_only"), query_only);
             }
-            assert_eq!(set(&writer, "cache_size"), -32_768);
-            assert_eq!(set(&reader, "cache_size"), -2_000);
             let beside = |ending: &str| folder.path().join(format!("x.db{ending}")).exists();
             assert_eq!(beside("-wal"), profile == Profile::Local);
             assert_eq!(beside("-shm"), profile == Profile::Local);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -210,7 +210,7 @@ fn answer(
         Openness::NotYet => refuse(Refusal::Unknown),
         Openness::Closed => match link.fallback_url() {
             Some(url) => {
-                let response = redirect(request.headers, StatusCode::FOUND, url);
+                let response = redirect(request, StatusCode::FOUND, url);
                 (response, Receipt::nothing())
             }
             None => refuse(Refusal::Closed),
@@ -221,15 +221,20 @@ fn answer(
             let visit = app.observer.visit(method, headers, client, now_ms);
             let receipt = app.recorder.record(visit.of(&link));
             let status = status_of(link.redirect_status());
-            (redirect(request.headers, status, link.url()), receipt)
+            (redirect(request, status, link.url()), receipt)
         }
     }
 }
 
 /// A redirect in the memory of the request's headers, which nobody needs any more.
-fn redirect(mut headers: HeaderMap, status: StatusCode, url: &str) -> Response {
+fn redirect(request: Parts, status: StatusCode, url: &str) -> Response {
     let location = HeaderValue::from_str(url).expect("the table holds visible ASCII only");
+    let mut headers = request.headers;
     headers.clear();
+    // What a GET is told; hyper adds it there.
+    if request.method == Method::HEAD {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     headers.insert(LOCATION, location);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let mut response = Response::new(Body::empty());
@@ -273,18 +278,21 @@ mod tests {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = &response.headers()["content-type"];
         assert_eq!(content_type, "application/problem+json");
-        let good = || redirect(HeaderMap::new(), StatusCode::FOUND, "https://a.example/");
+        let (request, ()) = Request::new(()).into_parts();
+        let good = || redirect(request, StatusCode::FOUND, "https://a.example/");
         let (response, _) = or_fault(|| (good(), Receipt::nothing()));
         assert_eq!(response.status(), StatusCode::FOUND);
     }
 
     #[test]
     fn nothing_of_the_request_comes_back() {
-        let mut headers = HeaderMap::new();
+        let (mut request, ()) = Request::new(()).into_parts();
         for name in ["cookie", "location", "user-agent", "x-other"] {
-            headers.append(name, HeaderValue::from_static("secret"));
+            request
+                .headers
+                .append(name, HeaderValue::from_static("secret"));
         }
-        let response = redirect(headers, StatusCode::FOUND, "https://a.example/");
+        let response = redirect(request, StatusCode::FOUND, "https://a.example/");
         let answered: Vec<_> = response.headers().iter().collect();
         let expected = [
             ("location", "https://a.example/"),

@@ -155,6 +155,26 @@ async fn the_root_and_what_robots_ask_for_are_answered() {
 }
 
 #[tokio::test]
+async fn a_head_is_told_what_a_get_is_told() {
+    let stage = Stage::new().await;
+    stage.put(&link("docs")).await;
+    let running = stage.redirector().await;
+    let mut answers = Vec::new();
+    for method in ["GET", "HEAD"] {
+        let request =
+            format!("{method} /docs HTTP/1.1\r\nhost: kurz.test\r\nconnection: close\r\n\r\n");
+        let answer = raw(&running, request.as_bytes()).await;
+        let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.starts_with("date: "));
+        lines.sort();
+        answers.push(lines);
+    }
+    assert!(answers[0].contains(&"content-length: 0".to_owned()));
+    assert_eq!(answers[0], answers[1]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn hostile_paths_lead_nowhere() {
     let stage = Stage::new().await;
     stage.put(&link("docs")).await;

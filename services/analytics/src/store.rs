@@ -44,8 +44,9 @@ const WRITER_CACHE_KIB: i32 = 64 << 10;
 
 /// How nice the thread that writes is. Counting can wait, a visitor can't: where both share two
 /// processors, an answer would wait behind a transaction for as long as the kernel's turns last. It
-/// still gets a quarter of a processor that others could use up.
-const WRITER_NICE: i32 = 5;
+/// still gets a tenth of a processor that others could use up, and the more clicks wait, the less
+/// each of them costs.
+const WRITER_NICE: i32 = 10;
 
 /// Tells the thread that writes how to do so.
 pub async fn prepare_writer(database: &Database) -> Result<(), Error> {

@@ -222,12 +222,15 @@ class Bench:
     def guests(self):
         """(g) Those who only cost: idle connections, and who tries codes."""
         options, rows = self.options, {}
-        for subject in ("alone", f"{options.idle:,} idle connections", "10,000 unknown codes/s"):
+        slow = f"{options.idle // 10:,} clients that send a byte a second"
+        for subject in ("alone", f"{options.idle:,} idle connections", slow, "10,000 unknown codes/s"):
             note(f"half load: {subject}")
             before, other = numbers(self.redirector, self.analytics), None
             seconds = options.guest_seconds
             if "idle" in subject:
                 other = load.Pace(self.stack, self.redirector, 1, seconds, "idle", connections=options.idle)
+            elif subject == slow:
+                other = load.Pace(self.stack, self.redirector, 1, seconds, "slow", connections=options.idle // 10)
             elif "unknown" in subject:
                 other = load.Pace(self.stack, self.redirector, 10_000, seconds, "get", "/no-such-code", "none")
             row = self.follow(self.redirector, self.half / 2, seconds).result(302)

@@ -61,6 +61,8 @@ class Bench:
         note(f"{count:,} links")
         self.shortener, seconds = links.seed(stack, count, self.owner)
         self.found.bulk(count / seconds)
+        # It has just been told of all of them, too.
+        wait_for(lambda: self.analytics.is_idle(), "analytics", 120)
         started = {}
         for start in ("bucket", "snapshot"):
             redirector = stack.service("redirector")

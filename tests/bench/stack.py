@@ -92,6 +92,12 @@ class Program:
             total += int(fields[11]) + int(fields[12])
         return total / TICKS
 
+    def is_idle(self):
+        """Whether it does next to nothing for half a second."""
+        before = self.cpu()
+        time.sleep(0.5)
+        return self.cpu() - before < 0.02
+
     def memory(self, what="VmRSS"):
         """Resident bytes; with `RssAnon` those that belong to no file."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()

@@ -339,7 +339,7 @@ async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, stor
         let now_ms = state.clock.now_ms();
         let applying = state
             .database
-            .write(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
+            .write_alone(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
         let error = match applying.await {
             Ok(outcome) => return Ok(Some(outcome)),
             Err(_) if state.shutdown.is_cancelled() => return Ok(None),

@@ -31,7 +31,7 @@ use fault::Watch;
 pub use profile::Profile;
 pub(crate) use schema::HISTORY;
 pub use schema::Migration;
-use writer::Writer;
+use writer::{Company, Writer};
 
 /// The name under which a change or a comparison sees the other database.
 pub const BESIDE: &str = "beside";
@@ -103,7 +103,30 @@ impl Database {
         // So that what is written on the writer's thread still belongs to the caller's trace.
         let span = tracing::Span::current();
         self.writer
-            .write(move |connection| span.in_scope(|| change(connection)), None)
+            .write(
+                move |connection| span.in_scope(|| change(connection)),
+                Company::Any,
+            )
+            .await
+    }
+
+    /// The same as [`Database::write`] for a change of very many rows. It shares its transaction
+    /// with nobody, so that nobody waits for it who came with it, and SQLite does not keep each page
+    /// that it changes twice to be able to undo it apart from others.
+    pub async fn write_alone<T, E>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
+    {
+        let span = tracing::Span::current();
+        self.writer
+            .write(
+                move |connection| span.in_scope(|| change(connection)),
+                Company::Nobody,
+            )
             .await
     }
 
@@ -119,7 +142,7 @@ impl Database {
         E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
         let uri = other.profile.uri(&other.path);
-        self.writer.write(change, Some(uri)).await
+        self.writer.write(change, Company::Beside(uri)).await
     }
 
     /// Reads from one consistent state of this database, and from `other` under the name

@@ -168,7 +168,7 @@ impl<'a> Replay<'a> {
         let now_ms = self.state.clock.now_ms();
         let applied = self
             .fresh
-            .write(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
+            .write_alone(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
         let outcome = applied
             .await
             .context("the fresh database can't be written")?;

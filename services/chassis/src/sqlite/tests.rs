@@ -55,6 +55,29 @@ async fn a_write_that_fails_takes_nobody_with_it() {
 }
 
 #[tokio::test]
+async fn a_write_of_its_own_is_kept_or_undone_whole_and_keeps_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(&folder, Profile::Local).await;
+    let write = |names: [&'static str; 2]| {
+        database.write_alone(move |tx| {
+            for name in names {
+                tx.execute("INSERT INTO fruit VALUES (?1)", [name])?;
+            }
+            Ok::<_, Error>(())
+        })
+    };
+    let (first, twice, other) = tokio::join!(
+        write(["fig", "pear"]),
+        write(["plum", "plum"]),
+        add(&database, "quince")
+    );
+    assert!(twice.is_err());
+    first.unwrap();
+    other.unwrap();
+    assert_eq!(count(&database).await, 3);
+}
+
+#[tokio::test]
 async fn once_closed_the_file_alone_holds_everything() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(&folder, Profile::Local).await;

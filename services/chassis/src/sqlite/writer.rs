@@ -23,11 +23,23 @@ pub(super) struct Writer {
 
 enum Message {
     Write(Box<dyn Write>),
+    /// A write that shares its transaction with nobody.
+    WriteAlone(Box<dyn Write>),
     /// A write that sees another database, by its URI, under the name [`super::BESIDE`].
     WriteBeside(String, Box<dyn Write>),
     /// Something that must not be in a transaction.
     Alone(Box<dyn FnOnce(&Connection) + Send>),
     Close(oneshot::Sender<()>),
+}
+
+/// With whom a write shares its transaction.
+pub(super) enum Company {
+    /// With whoever else waits.
+    Any,
+    /// With nobody.
+    Nobody,
+    /// With nobody, and it sees the database with this URI.
+    Beside(String),
 }
 
 /// One waiting write, its result type forgotten.
@@ -112,8 +124,8 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    /// Waits until the change is durable; `beside` is the URI of another database that it sees.
-    pub(super) async fn write<T, E, F>(&self, change: F, beside: Option<String>) -> Result<T, E>
+    /// Waits until the change is durable.
+    pub(super) async fn write<T, E, F>(&self, change: F, company: Company) -> Result<T, E>
     where
         T: Send + 'static,
         E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
@@ -125,9 +137,10 @@ impl Writer {
             result: None,
             answer,
         });
-        let message = match beside {
-            None => Message::Write(pending),
-            Some(uri) => Message::WriteBeside(uri, pending),
+        let message = match company {
+            Company::Any => Message::Write(pending),
+            Company::Nobody => Message::WriteAlone(pending),
+            Company::Beside(uri) => Message::WriteBeside(uri, pending),
         };
         let sent = self.queue.send(message).await;
         if sent.is_err() {
@@ -182,6 +195,10 @@ fn run(
         for message in messages.drain(..) {
             match message {
                 Message::Write(write) => group.push(write),
+                Message::WriteAlone(write) => {
+                    commit(&connection, watch, std::mem::take(&mut group));
+                    commit(&connection, watch, vec![write]);
+                }
                 Message::WriteBeside(uri, write) => {
                     commit(&connection, watch, std::mem::take(&mut group));
                     commit_beside(&connection, watch, &uri, write);
@@ -287,6 +304,15 @@ fn apply_all(
         })
     };
     run("BEGIN IMMEDIATE")?;
+    if let [write] = group {
+        // A savepoint would only double the transaction: SQLite keeps a copy of every page that is
+        // changed behind one.
+        return match write.apply(connection, watch) {
+            Applied::Keep => run("COMMIT"),
+            Applied::Undo => run("ROLLBACK"),
+            Applied::Fault => Err(Failure::Fault),
+        };
+    }
     for write in group {
         run("SAVEPOINT change")?;
         match write.apply(connection, watch) {

@@ -190,9 +190,12 @@ mod tests {
             Folder::open(place.path()),
             Err(OpenError::InUse(_))
         ));
-        // What a child has between fork and exec.
-        let inherited = folder._lock.0.try_clone().unwrap();
         drop(folder);
+        let locked = File::open(place.path().join(LOCK)).unwrap();
+        locked.try_lock().unwrap();
+        // What a child has between fork and exec.
+        let inherited = locked.try_clone().unwrap();
+        drop(Lock(locked));
         Folder::open(place.path()).unwrap();
         drop(inherited);
     }

@@ -61,7 +61,7 @@ def lag(rate, cost, seconds=60.0):
     # Sets follow each other: one is gathered while the one before it is stored.
     stored_until, gathered_from = 0.0, 0.0
     while now < seconds:
-        gather = min(2 * took, 1.0)
+        gather = min(4 * took, 1.0)
         ready = max(gathered_from + gather, stored_until)
         clicks = min(rate * (ready - gathered_from) + 1, 100_000)
         took = 0.004 + clicks * cost

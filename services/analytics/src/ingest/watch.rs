@@ -10,7 +10,7 @@ use super::stream;
 use crate::store::position::Position;
 
 /// How often the stream is asked. One that was made anew is noticed after this time at the latest.
-const CHECK: Duration = Duration::from_secs(2);
+pub(super) const CHECK: Duration = Duration::from_secs(2);
 
 /// Looks after one session with the stream.
 pub struct Watch {

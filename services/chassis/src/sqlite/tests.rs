@@ -120,15 +120,17 @@ async fn the_log_is_moved_into_the_file_beside_the_writer_and_begins_anew() {
         std::fs::metadata(name).unwrap().len() >> 20
     };
     // 40 MB each: every row is in the table and in its index.
-    for (round, prefix) in ["first", "second", "third"].into_iter().enumerate() {
+    let rounds = ["first", "second", "third", "fourth", "fifth"];
+    for (round, prefix) in rounds.into_iter().enumerate() {
         add_much(&database, prefix).await;
         // All but what makes no long log, and while nobody writes.
         let moved = (round as u64 + 1) * 40 - 18;
         crate::testing::eventually(|| async { (size("") >= moved).then_some(()) }).await;
     }
-    // It never shrinks: what it has now is the longest that it was.
-    assert!(size("-wal") < 80, "{} of 120 MB", size("-wal"));
-    assert_eq!(count(&database).await, 3 * 320);
+    // It never shrinks: what it has now is the longest that it was. On a machine that has no time
+    // for the thread that moves it, the writer does that at 128 MB, and a group adds 2.
+    assert!(size("-wal") < 140, "{} of 200 MB", size("-wal"));
+    assert_eq!(count(&database).await, 5 * 320);
     database.close().await;
     assert!(!path.with_extension("db-wal").exists());
 }

@@ -309,7 +309,8 @@ impl Place {
         let jetstream = jetstream::new(operator);
         let mut replicas = BTreeMap::new();
         for stream in events::streams::ALL {
-            let found = jetstream.get_stream(stream.name).await.unwrap();
+            // A server that has just heard of a stream may not know it yet.
+            let found = eventually(|| async { jetstream.get_stream(stream.name).await.ok() }).await;
             replicas.insert(stream.name, found.cached_info().config.num_replicas);
         }
         replicas

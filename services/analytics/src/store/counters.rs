@@ -47,6 +47,7 @@ pub fn add<'a>(
         let click = &of_link[0].1.click;
         let mut pages = pages.of_link(click.link_id);
         let mut totals = Totals::default();
+        add_visitors(&mut pages, &mut totals, of_link)?;
         for (_, counted) in of_link {
             add_one(&mut pages, &mut labels, &mut totals, counted)?;
         }
@@ -86,10 +87,39 @@ fn add_one(
     for (label, dimension) in said.into_iter().zip(1..) {
         pages.add(Key::breakdown(dimension, label), 1)?;
     }
-    let day = click.at_ms.div_euclid(DAY_MS);
-    if pages.add(Key::visitor(day, click.visitor), 1)? {
-        pages.add(Key::day(day), 1)?;
+    Ok(())
+}
+
+/// Adds the human visitors of clicks of one link. Those of a busy link lie on many pages, each in
+/// any of them: in their order, each page is read once, and one at a time is kept.
+fn add_visitors(
+    pages: &mut LinkPages<'_, '_>,
+    totals: &mut Totals,
+    clicks: &[(u128, &Counted)],
+) -> rusqlite::Result<()> {
+    let mut visits: Vec<(i64, u64)> = clicks
+        .iter()
+        .filter(|(_, counted)| counted.kind == Kind::Human)
+        .map(|(_, counted)| &counted.click)
+        .map(|click| (click.at_ms.div_euclid(DAY_MS), click.visitor))
+        .collect();
+    visits.sort_unstable();
+    visits.dedup();
+    let mut days: Vec<(i64, u64)> = Vec::new();
+    for (day, visitor) in visits {
+        let key = Key::visitor(day, visitor);
+        pages.let_go_before(key)?;
+        if !pages.add(key, 1)? {
+            continue;
+        }
         totals.visitors += 1;
+        match days.last_mut() {
+            Some((last, visitors)) if *last == day => *visitors += 1,
+            _ => days.push((day, 1)),
+        }
+    }
+    for (day, visitors) in days {
+        pages.add(Key::day(day), visitors)?;
     }
     Ok(())
 }

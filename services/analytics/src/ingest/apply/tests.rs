@@ -78,7 +78,8 @@ fn statistics(database: &Connection) -> Vec<String> {
         "SELECT hex(link_id) || day || ',' || visitors FROM visitor_day ORDER BY 1",
         "SELECT hex(link_id) || day || ',' || visitor FROM visitor ORDER BY 1",
         "SELECT hex(owner_id) || humans || ',' || bots || ',' || others || ',' || visitors || ','
-             || first_click_at_ms || ',' || last_click_at_ms FROM account ORDER BY 1",
+             || coalesce(first_click_at_ms, 0) || ',' || coalesce(last_click_at_ms, 0)
+         FROM account ORDER BY 1",
     ];
     let statistics = queries
         .iter()

@@ -114,16 +114,33 @@ impl LinkPages<'_, '_> {
         Ok(())
     }
 
+    /// Writes the pages that lie before `key`, and keeps them no longer: whoever adds in the order of
+    /// the keys needs few at a time.
+    pub(super) fn let_go_before(&mut self, key: Key) -> rusqlite::Result<()> {
+        while let Some(page) = self.read.first_entry()
+            && page.get().end.is_some_and(|end| end <= key)
+        {
+            let (first, loaded) = page.remove_entry();
+            self.write(first, &loaded)?;
+        }
+        Ok(())
+    }
+
     /// Writes what was changed; whether nothing of the link was stored before.
-    pub(super) fn save(self) -> rusqlite::Result<bool> {
-        for (first, loaded) in &self.read {
-            if loaded.is_changed {
-                let has_more = loaded.end.is_some();
-                let entries = &loaded.page.entries;
-                self.pages.write(self.link_id, *first, entries, has_more)?;
-            }
+    pub(super) fn save(mut self) -> rusqlite::Result<bool> {
+        for (first, loaded) in std::mem::take(&mut self.read) {
+            self.write(first, &loaded)?;
         }
         Ok(self.is_new)
+    }
+
+    fn write(&mut self, first: Key, loaded: &Loaded) -> rusqlite::Result<()> {
+        if !loaded.is_changed {
+            return Ok(());
+        }
+        let has_more = loaded.end.is_some();
+        let entries = &loaded.page.entries;
+        self.pages.write(self.link_id, first, entries, has_more)
     }
 
     /// The page to which a key belongs.

@@ -217,12 +217,13 @@ fn traefik_tries_another_pod() {
     assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
     let dynamic: Value = serde_saphyr::from_str(text(&map["data"][file])).unwrap();
     let retry = &dynamic["http"]["middlewares"][name]["retry"];
-    assert!(retry["attempts"].as_u64() > Some(1), "{dynamic}");
+    // With two redirectors each attempt meets the dead one half of the time.
+    assert!(retry["attempts"].as_u64() >= Some(10), "{dynamic}");
     // By its status an answer would be asked for again that was counted already.
     assert_eq!(retry["status"], Value::Null);
     // A node that died refuses nothing.
     let patience = argument("--serverstransport.forwardingtimeouts.dialtimeout");
-    assert_eq!(patience, Some("1s"));
+    assert!(patience.is_some_and(|time| time.ends_with("ms")), "{patience:?}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ import os
 import time
 
 import kube
-from kube import get, kubectl, kurz, pods, rolled_out, until
-from life.scene import IN_FLIGHT, TOLD, Skipped, scene
+from kube import get, kubectl, kurz, pods, until
+from life.scene import IN_FLIGHT, TOLD, Skipped, is_ready, scene, settle
 from scenes import kill_process
 
 
@@ -18,7 +18,7 @@ def each_pod(run, inflict):
                 run.at_some_moment()
                 inflict(pod)
                 run.leave_alone()
-                rolled_out()
+                settle()
 
 
 def is_redirector(pod):
@@ -37,8 +37,6 @@ def _(run):
     def inflict(pod):
         run.deaths += is_redirector(pod)
         kurz("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
-        gone = pod["metadata"]["uid"]
-        until("it is gone", lambda: all(other["metadata"]["uid"] != gone for other in pods()))
     each_pod(run, inflict)
 
 
@@ -101,12 +99,12 @@ def without_node(run, take, give_back):
     command_node(take, node)
     run.deaths += sum(is_redirector(pod) for pod in here)
     try:
-        until("the node is missed", lambda: not is_ready(node), 180)
+        until("the node is missed", lambda: not is_ready(get("node", node)), 180)
         run.more(500)
     finally:
         command_node(give_back, node)
     run.leave_alone()
-    until("the node is there", lambda: is_ready(node), 180)
+    until("the node is there", lambda: is_ready(get("node", node)), 180)
     return f"with {named(here)}"
 
 
@@ -159,8 +157,3 @@ def on(node):
 
 def named(some):
     return ", ".join(sorted(pod["metadata"]["name"] for pod in some)) or "none of our pods"
-
-
-def is_ready(node):
-    conditions = get("node", node)["status"]["conditions"]
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -5,8 +5,8 @@ import threading
 import time
 
 import kube
-from kube import Failed, get, in_pod, kubectl, kurz, pods, rolled_out, until
-from life.scene import Skipped, scene
+from kube import Failed, get, in_pod, kubectl, kurz, pods, until
+from life.scene import Skipped, scene, settle
 from scenes import ROOT
 
 
@@ -44,7 +44,7 @@ def _(run):
         finally:
             read_only(name, False)
         run.leave_alone()
-        rolled_out()
+        settle()
 
 
 def read_only(name, so):

@@ -8,7 +8,7 @@ import time
 
 import kube
 from kube import Failed, get, kurz, until
-from life.scene import SAID, redirectors, scene, workload
+from life.scene import SAID, redirectors, scene, settle, workload
 
 
 @scene("scaled")
@@ -101,7 +101,7 @@ def _(run):
             with Log(going) as log:
                 kurz("delete", "pod", going)
             waiting = log.clicks_taken()
-        kube.rolled_out()
+        settle()
     finally:
         run.stage.apply(run.stage.overlay)
         until("two of the old kind are ready", lambda: kind_is_ready("deployment", 2), 300)

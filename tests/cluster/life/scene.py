@@ -1,5 +1,6 @@
 """A scene: something is done to the cluster while visitors follow links. What must be true of it, and what was."""
 
+import collections
 import random
 import re
 import threading
@@ -7,8 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, NamedTuple
 
-import kube
-from kube import Failed, get, in_pod, kubectl, rolled_out, until
+from kube import Failed, get, in_pod, kubectl, pods, rolled_out, until
 from load import Load
 from scenes import TARGET
 
@@ -137,9 +137,23 @@ def play(one, stage, seed, per_second):
 
 
 def settle():
-    """Begins with a cluster in which everything is as it should be."""
+    """Waits until everything in the cluster is as it should be."""
     kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=180s")
     rolled_out()
+    # A workload learns of its pods a moment after they changed.
+    until("every pod that is asked for is ready", is_whole, 300)
+
+
+def is_whole():
+    ready = collections.Counter(pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in pods() if is_ready(pod))
+    wanted = {one["metadata"]["name"]: one["spec"]["replicas"] for one in get("deployment,statefulset")["items"]}
+    return ready == wanted
+
+
+def is_ready(thing):
+    """Of a pod or a node."""
+    conditions = thing["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 class Probe:
@@ -238,7 +252,7 @@ def audited():
 
 
 def redirectors():
-    return kube.pods("redirector")
+    return pods("redirector")
 
 
 def workload(name):

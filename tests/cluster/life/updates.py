@@ -1,7 +1,7 @@
 """New versions, good and bad."""
 
 from kube import Failed, kurz, pods, until
-from life.scene import scene, workload
+from life.scene import is_ready, scene, workload
 
 
 def roll(*names):
@@ -58,7 +58,7 @@ def _(run):
         if pod["metadata"]["name"] not in old and pod["status"].get("phase") == "Running"])
     # It is asked every second.
     run.more(3000)
-    here = {pod["metadata"]["name"]: ready(pod) for pod in pods("redirector")}
+    here = {pod["metadata"]["name"]: is_ready(pod) for pod in pods("redirector")}
     kurz("rollout", "undo", "deployment/redirector")
     run.leave_alone()
     if here.get(new[0]["metadata"]["name"]) is not False or not all(here.get(name) for name in old):
@@ -97,7 +97,3 @@ def undone(name, run):
 def waits_for(pod):
     states = [status["state"].get("waiting", {}) for status in pod["status"].get("containerStatuses", [])]
     return " ".join(state.get("reason", "") for state in states)
-
-
-def ready(pod):
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))

@@ -112,26 +112,27 @@ class Bench:
         )
 
     def latency(self):
-        """(b) At half of what it can, and with links that change."""
+        """(b) At half of what it can; and with links that change, which take the other half, at a quarter."""
         options, changes = self.options, "kurz, 1,000 link changes/s"
-        rows = {subject: [] for subject in (LOG, KURZ, changes)}
+        rates = {LOG: self.half, KURZ: self.half, f"{LOG}, a quarter": self.half / 2, changes: self.half / 2}
+        rows = {subject: [] for subject in rates}
         for turn in range(options.half_rounds):
-            for subject in rows:
-                note(f"latency at {self.half:,.0f}/s, round {turn + 1} of {options.half_rounds}: {subject}")
-                server = self.nginx[LOG] if subject == LOG else self.redirector
+            for subject, rate in rates.items():
+                note(f"latency at {rate:,.0f}/s, round {turn + 1} of {options.half_rounds}: {subject}")
+                server = self.nginx[LOG] if subject.startswith(LOG) else self.redirector
                 before, changing = numbers(self.redirector, self.analytics), None
                 if subject == changes:
                     token = self.stack.token()
                     changing = load.Pace(
                         self.stack, self.shortener, 1000, options.half_seconds, "change", options.links, token
                     )
-                row = self.follow(server, self.half, options.half_seconds).result(302)
-                if subject != LOG:
+                row = self.follow(server, rate, options.half_seconds).result(302)
+                if server == self.redirector:
                     check_counted(self.redirector, self.analytics, before, row["answered"], 0)
                 if changing:
                     row["changes"] = changing.result(200)
                 rows[subject].append(row)
-        self.found.latency(self.half, rows)
+        self.found.latency(rates, rows)
 
     def ingest(self):
         """(d) A backlog: a small one to see how fast it goes, then what fits into the time."""
@@ -221,12 +222,15 @@ class Bench:
     def guests(self):
         """(g) Those who only cost: idle connections, and who tries codes."""
         options, rows = self.options, {}
-        for subject in ("alone", f"{options.idle:,} idle connections", "10,000 unknown codes/s"):
+        slow = f"{options.idle // 10:,} clients that send a byte a second"
+        for subject in ("alone", f"{options.idle:,} idle connections", slow, "10,000 unknown codes/s"):
             note(f"half load: {subject}")
             before, other = numbers(self.redirector, self.analytics), None
             seconds = options.guest_seconds
             if "idle" in subject:
                 other = load.Pace(self.stack, self.redirector, 1, seconds, "idle", connections=options.idle)
+            elif subject == slow:
+                other = load.Pace(self.stack, self.redirector, 1, seconds, "slow", connections=options.idle // 10)
             elif "unknown" in subject:
                 other = load.Pace(self.stack, self.redirector, 10_000, seconds, "get", "/no-such-code", "none")
             row = self.follow(self.redirector, self.half / 2, seconds).result(302)

@@ -48,6 +48,7 @@ impl Service for App {
             .database
             .open(&store::SCHEMA, clock.clone(), &shutdown, &ready);
         let database = opening.await?;
+        store::prepare_writer(&database).await?;
         partition::claim(&database, config.partition).await?;
         let state = AppState {
             partition: config.partition,

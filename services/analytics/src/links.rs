@@ -1,16 +1,21 @@
 //! Follows the link table, so that a link has statistics (all zero) before its first click.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use chassis::backoff::Backoff;
 use chassis::bus::{Start, StoredMessage};
 use events::{LinkRecord, Partition, streams, subjects};
-use futures_util::FutureExt as _;
+use tokio::time::{Instant, timeout_at};
 
 use crate::state::AppState;
 use crate::store::{self, accounts, links};
 
 /// Changes that one transaction takes over at most.
 const SET: usize = 2_000;
+
+/// For how long changes are gathered: each transaction waits for the disk.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// What the link table says.
 enum Change {
@@ -46,8 +51,9 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> anyhow::Result<()> 
         .await?;
     while let Some(message) = follow.next().await {
         let mut changes: Vec<Change> = change(&message?).into_iter().collect();
+        let until = Instant::now() + GATHER;
         while changes.len() < SET
-            && let Some(Some(message)) = follow.next().now_or_never()
+            && let Ok(Some(message)) = timeout_at(until, follow.next()).await
         {
             changes.extend(change(&message?));
         }

@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use argon2::Params;
 use argon2::password_hash::phc::{PasswordHash, Salt};
+use chassis::nice::yield_to_others;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::domain::{NewPassword, Password};
@@ -136,7 +137,7 @@ impl Hasher {
 
 /// One of the threads: does one job after the other until nobody can send any more.
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
-    yield_to_others();
+    yield_to_others(NICE);
     let mut memory = Memory::default();
     loop {
         // The lock is held by the one that waits for the next job, and let go with it.
@@ -158,17 +159,6 @@ struct Queued(
 impl Drop for Queued {
     fn drop(&mut self) {
         self.0.decrement(1.0);
-    }
-}
-
-/// Makes this thread nice. On Linux a priority is a thread's; elsewhere it would be the process's.
-fn yield_to_others() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::getpriority_process(None).and_then(|now| {
-        // Whoever started us may have made all of it nicer still.
-        rustix::process::setpriority_process(None, NICE.max(now))
-    }) {
-        tracing::warn!(%error, "hashing passwords is as urgent as everything else");
     }
 }
 

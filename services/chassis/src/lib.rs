@@ -14,6 +14,7 @@ pub mod database_file;
 pub mod env;
 pub mod extract;
 pub mod http;
+pub mod nice;
 pub mod outbox;
 pub mod period;
 pub mod problem;

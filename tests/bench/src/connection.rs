@@ -24,6 +24,11 @@ impl Connection {
         })
     }
 
+    /// Sends a piece of a request.
+    pub async fn send(&mut self, piece: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(piece).await?)
+    }
+
     /// Sends a request and reads the whole answer; its status.
     pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;

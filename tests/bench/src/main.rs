@@ -16,6 +16,7 @@ bench pace <address> <rate> <connections> <seconds> <request>...
     get <path> <token>         a caller of an API
     change <links> <token>     a new address for one of the links, by PATCH
     idle                       nothing: only holds connections open
+    slow                       a byte of a request each second
 bench clicks <NATS> <clicks> <links> <owner> <now in ms>
     publishes batches of clicks as redirectors do, as fast as the stream takes them";
 

@@ -29,6 +29,7 @@ pub enum Request {
     Get { path: String, token: String },
     Change { links: u32, token: String },
     Idle,
+    Slow,
 }
 
 /// What became of the requests of one connection, or of all.
@@ -58,6 +59,7 @@ impl Request {
                 token: (*token).to_owned(),
             },
             ["idle"] => Self::Idle,
+            ["slow"] => Self::Slow,
             _ => return None,
         })
     }
@@ -97,6 +99,8 @@ impl Request {
                 )
             }
             Self::Idle => String::new(),
+            // Never whole: nobody gets that far.
+            Self::Slow => format!("GET /c1 HTTP/1.1\r\nx-slow: {}", "x".repeat(1000)),
         }
     }
 }
@@ -118,6 +122,14 @@ pub async fn run(plan: Plan) -> anyhow::Result<Value> {
         sleep_until(end).await;
         return Ok(json!({ "connections": open.len() }));
     }
+    if matches!(plan.request, Request::Slow) {
+        let mut slow: JoinSet<()> = open
+            .into_iter()
+            .map(|connection| trickle(Arc::clone(&plan), connection, end))
+            .collect();
+        while slow.join_next().await.is_some() {}
+        return Ok(json!({ "connections": plan.connections }));
+    }
     let step = Duration::from_secs_f64(f64::from(plan.connections) / plan.rate);
     let mut clients = JoinSet::new();
     for (number, connection) in (0..).zip(open) {
@@ -129,6 +141,26 @@ pub async fn run(plan: Plan) -> anyhow::Result<Value> {
         all.add(client?);
     }
     Ok(all.report(started.elapsed()))
+}
+
+/// Sends a byte of a request each second, and connects again when the server has had enough of it.
+async fn trickle(plan: Arc<Plan>, mut connection: Connection, end: Instant) {
+    let request = plan.request.draw();
+    let mut bytes = request.as_bytes().iter().cycle();
+    let mut due = Instant::now();
+    while due < end
+        && let Some(byte) = bytes.next()
+    {
+        if connection.send(&[*byte]).await.is_err() {
+            bytes = request.as_bytes().iter().cycle();
+            match Connection::open(plan.address).await {
+                Ok(new) => connection = new,
+                Err(_) => return,
+            }
+        }
+        due += Duration::from_secs(1);
+        sleep_until(due.min(end)).await;
+    }
 }
 
 async fn keep_asking(

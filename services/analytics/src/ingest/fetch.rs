@@ -21,10 +21,10 @@ pub const SET_BYTES: usize = 8 << 20;
 pub const SET_MESSAGES: usize = 20_000;
 
 /// For how many times as long as the last set took to store the next one is gathered.
-const GATHER_FACTOR: u32 = 2;
+const GATHER_FACTOR: u32 = 4;
 
 /// For how long a set is gathered at most: so much later than they could be are the statistics.
-const GATHER_LIMIT: Duration = Duration::from_secs(1);
+const GATHER_LIMIT: Duration = Duration::from_secs(2);
 
 /// When nothing has come for so long, nothing more is waited for.
 const QUIET: Duration = Duration::from_millis(50);

@@ -33,6 +33,7 @@ impl Fresh {
             sqlite::remove(&path)?;
         }
         let fresh = Self(opened?);
+        store::prepare_writer(&fresh.0).await?;
         if let Err(error) = fresh.inherit(&state.database).await {
             fresh.discard().await;
             return Err(error);

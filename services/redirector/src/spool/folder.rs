@@ -97,7 +97,19 @@ impl Drop for Reservation {
 pub struct Folder {
     path: Arc<Path>,
     /// Its lock goes with the last clone, or with the process however that dies.
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
+}
+
+/// A file whose lock is given up when this goes. Closing it is not enough: a process that is just
+/// being forked has it open, too, until it runs another program.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it comes next, whatever comes of this.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Folder {
@@ -122,7 +134,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.into(),
-                _lock: Arc::new(lock),
+                _lock: Arc::new(Lock(lock)),
             }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail(source)),
@@ -164,4 +176,24 @@ fn spool_of(path: &Path) -> Option<Uuid> {
     }
     let (spool, _serial) = path.file_stem()?.to_str()?.rsplit_once('-')?;
     Uuid::try_parse(spool).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_at_once_even_while_a_process_is_being_forked() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        assert!(matches!(
+            Folder::open(place.path()),
+            Err(OpenError::InUse(_))
+        ));
+        // What a child has between fork and exec.
+        let inherited = folder._lock.0.try_clone().unwrap();
+        drop(folder);
+        Folder::open(place.path()).unwrap();
+        drop(inherited);
+    }
 }

@@ -69,13 +69,13 @@ def _(run):
 @scene("bad-analytics")
 def _(run):
     """an image of analytics that can't be had, and back: clicks wait for it"""
-    return undone("analytics", run)
+    undone("analytics", run)
 
 
 @scene("bad-nats")
 def _(run):
     """an image of nats-server that can't be had, and back: two of three go on"""
-    return undone("nats", run)
+    undone("nats", run)
 
 
 def undone(name, run):
@@ -86,12 +86,11 @@ def undone(name, run):
     kurz("rollout", "undo", f"statefulset/{name}")
     run.leave_alone()
     try:
-        kurz("rollout", "status", f"statefulset/{name}", "--timeout=60s")
-    except Failed:
-        # A StatefulSet waits for its broken pod before it replaces it.
+        kurz("rollout", "status", f"statefulset/{name}", "--timeout=120s")
+    except Failed as error:
+        # Some are waited for by their StatefulSet, which would then replace them.
         kurz("delete", "pod", *bad)
-        return "after the undo, the broken pod had to be deleted by hand"
-    return ""
+        raise Failed(f"the way back took a hand: {error}") from error
 
 
 def waits_for(pod):

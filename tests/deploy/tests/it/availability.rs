@@ -86,6 +86,15 @@ rule! {
 }
 
 rule! {
+    /// By default a StatefulSet waits until a pod is ready before it replaces it: also one that never will be.
+    the_way_back_needs_no_hand: |kurz| of_kind(kurz, "StatefulSet", |set, faults| {
+        expect(set["spec"]["podManagementPolicy"] == "Parallel", faults, "it waits for a broken pod");
+    });
+    breaks "production" "StatefulSet" "auth" "/spec/podManagementPolicy" null;
+    breaks "durable-spool" "StatefulSet" "redirector" "/spec/podManagementPolicy" "OrderedReady";
+}
+
+rule! {
     replicas_of_streams_are_as_many_as_servers: |kurz| {
         let servers = kurz.workload("nats").map(|nats| nats.object["spec"]["replicas"].to_string());
         of_workloads(kurz, |pod, faults| {

@@ -71,7 +71,8 @@ class Run:
     left_alone: float = field(default_factory=time.monotonic)
 
     def in_any_order(self, things):
-        return self.random.sample(list(things), len(things))
+        things = sorted(things)
+        return self.random.sample(things, len(things))
 
     def leave_alone(self):
         self.left_alone = time.monotonic()

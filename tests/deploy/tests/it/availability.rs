@@ -208,7 +208,12 @@ fn bytes(quantity: &str) -> Option<u64> {
 fn traefik_tries_another_pod() {
     let yaml = fs::read_to_string(repository().join("k8s/setup/traefik.yaml")).unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
-    let of_kind = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let of_kind = |kind: &str| {
+        objects
+            .iter()
+            .find(|object| object["kind"] == kind)
+            .unwrap()
+    };
     let pod = &of_kind("DaemonSet")["spec"]["template"]["spec"];
     let argument = |name: &str| {
         let mut words = list(&pod["containers"][0]["args"]).iter().map(text);
@@ -221,7 +226,9 @@ fn traefik_tries_another_pod() {
     let mut mounts = list(&pod["containers"][0]["volumeMounts"]).iter();
     let mount = mounts.find(|mount| mount["mountPath"] == folder).unwrap();
     let mut volumes = list(&pod["volumes"]).iter();
-    let volume = volumes.find(|volume| volume["name"] == mount["name"]).unwrap();
+    let volume = volumes
+        .find(|volume| volume["name"] == mount["name"])
+        .unwrap();
     let map = of_kind("ConfigMap");
     assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
     let dynamic: Value = serde_saphyr::from_str(text(&map["data"][file])).unwrap();
@@ -232,7 +239,10 @@ fn traefik_tries_another_pod() {
     assert_eq!(retry["status"], Value::Null);
     // A node that died refuses nothing.
     let patience = argument("--serverstransport.forwardingtimeouts.dialtimeout");
-    assert!(patience.is_some_and(|time| time.ends_with("ms")), "{patience:?}");
+    assert!(
+        patience.is_some_and(|time| time.ends_with("ms")),
+        "{patience:?}"
+    );
 }
 
 #[test]

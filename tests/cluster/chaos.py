@@ -24,7 +24,8 @@ from scenes import ROOT, a_certificate_is_issued_and_served
 from life import updates, deaths, scale, faults, checks  # noqa: E402, F401
 
 PAGE = ROOT / "docs/reliability.md"
-BEGIN, END = "<!-- begin of what tests/cluster/chaos.py writes -->", "<!-- end of what tests/cluster/chaos.py writes -->"
+BEGIN = "<!-- begin of what tests/cluster/chaos.py writes -->"
+END = "<!-- end of what tests/cluster/chaos.py writes -->"
 
 
 class Stage(run.Stage):
@@ -57,14 +58,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [scene.name for scene in SCENES]
     parser.add_argument("--list", action="store_true", help="say which scenes there are")
-    parser.add_argument("--scene", action="append", choices=names, metavar="NAME", help="only this one, and those given so")
+    parser.add_argument("--scene", action="append", choices=names, metavar="NAME",
+                        help="only this one, and others given so")
     parser.add_argument("--seed", type=int, help="what is done when, and in which order; drawn by default")
     parser.add_argument("--rate", type=int, default=200, help="requests a second (200)")
     parser.add_argument("--images", metavar="FILE", help="load this file of images, and build none")
     parser.add_argument("--no-images", action="store_true", help="the cluster has the images already")
     parser.add_argument("--no-apply", action="store_true", help="kurz is there from a run with --keep")
     parser.add_argument("--keep", action="store_true", help="leave it in the cluster")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md, if no rule is broken")
+    parser.add_argument("--write", action="store_true",
+                        help="write the table into docs/reliability.md, if no rule is broken")
     options = parser.parse_args()
     if options.list:
         for scene in SCENES:
@@ -88,7 +91,7 @@ def main():
             row = play(scene, stage, seed, options.rate)
         except (Failed, OSError) as error:
             print(f"{scene.name}: the cluster did not come to rest before it: {error}", flush=True)
-            print(kurz("get", "pod,event", "-o", "wide", "--sort-by=.metadata.creationTimestamp", check=False), flush=True)
+            print(kurz("get", "pod,event", "--sort-by=.metadata.creationTimestamp", check=False), flush=True)
             rows.append(None)
             break
         rows.append(row)

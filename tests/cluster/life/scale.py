@@ -25,7 +25,7 @@ def _(run):
         autoscale({"metrics": [utilization(10_000)], "behavior": {"scaleDown": {
             "stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}]}}})
         until("there are as few as before", lambda: all_ready(fewest), 300)
-        until("the others are gone", lambda: len(get("pod", "-l", "app.kubernetes.io/name=redirector")["items"]) == fewest)
+        until("the others are gone", lambda: len(all_pods()) == fewest)
         down = time.monotonic() - began
     finally:
         autoscale({name: spec[name] for name in ("maxReplicas", "metrics", "behavior")})
@@ -117,8 +117,13 @@ def kind_is_ready(kind, number):
     return get(f"{kind}/redirector")["status"].get("readyReplicas", 0) >= number
 
 
+def all_pods():
+    """The redirectors, also those on their way out."""
+    return get("pod", "-l", "app.kubernetes.io/name=redirector")["items"]
+
+
 def is_there(name):
-    return any(pod["metadata"]["name"] == name for pod in get("pod", "-l", "app.kubernetes.io/name=redirector")["items"])
+    return any(pod["metadata"]["name"] == name for pod in all_pods())
 
 
 class NatsAway:

@@ -1,5 +1,7 @@
 """New versions, good and bad."""
 
+import re
+
 from kube import Failed, kurz, pods, until
 from life.scene import is_ready, scene, workload
 
@@ -81,7 +83,7 @@ def _(run):
 def undone(name, run):
     kurz("set", "image", f"statefulset/{name}", f"{name}=kurz/{name}:no-such-version")
     bad = until("its pod does not start", lambda: [
-        pod["metadata"]["name"] for pod in pods(name) if "ImagePull" in waits_for(pod) or "ErrImage" in waits_for(pod)], 180)
+        pod["metadata"]["name"] for pod in pods(name) if re.search("ErrImage|ImagePull", waits_for(pod))], 180)
     run.more(1000)
     kurz("rollout", "undo", f"statefulset/{name}")
     run.leave_alone()

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run images test test-crash test-deploy test-cluster test-monitoring lint check fmt deny api-fuzz tools \
+.PHONY: help run images test test-crash test-deploy test-cluster test-cluster-chaos test-monitoring lint check fmt deny api-fuzz tools \
 	bench bench-quick scale bench-levels bench-rebuild bench-micro bench-instructions bench-build
 
 help: ## list the targets
@@ -20,6 +20,9 @@ test-crash: tools ## kill kurz in every way for some 15 minutes, count what is l
 
 test-cluster: ## try both overlays on the Kubernetes of KUBECONFIG, which is made for that: docs/kubernetes.md
 	tests/cluster/run.py
+
+test-cluster-chaos: ## do to kurz under load what Kubernetes does to everybody, write docs/reliability.md
+	tests/cluster/chaos.py --write
 
 test-monitoring: ## check alert rules and dashboards, and that every alert fires when it should
 	.ci/install-promtool

@@ -14,9 +14,9 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 class Connection(http.client.HTTPSConnection):
     """A connection to a host whose name no name server knows."""
 
-    def __init__(self, host, address, authorities):
+    def __init__(self, host, address, authorities, patience):
         context = ssl.create_default_context(cadata=authorities)
-        super().__init__(host, timeout=15, context=context)
+        super().__init__(host, timeout=patience, context=context)
         self.address = address
 
     def connect(self):
@@ -37,10 +37,10 @@ class Site:
 
     def __init__(self, host, address, authorities):
         self.host, self.address, self.authorities = host, address, authorities
-        self.token = None
+        self.user = self.token = None
 
-    def connection(self):
-        return Connection(self.host, self.address, self.authorities)
+    def connection(self, patience=15):
+        return Connection(self.host, self.address, self.authorities, patience)
 
     def ask(self, method, path, body=None, agent=BROWSER, expect=None, token=True):
         headers = {"user-agent": agent}
@@ -60,9 +60,13 @@ class Site:
         return answer
 
     def log_in(self, username):
-        user = {"username": username, "password": "correct horse battery staple"}
-        self.ask("POST", "/auth/users", user, expect=201, token=False)
-        self.token = self.ask("POST", "/auth/tokens", user, expect=200, token=False).json()["access_token"]
+        self.user = {"username": username, "password": "correct horse battery staple"}
+        self.ask("POST", "/auth/users", self.user, expect=201, token=False)
+        self.log_in_again()
+
+    def log_in_again(self):
+        """A token is good for a quarter of an hour."""
+        self.token = self.ask("POST", "/auth/tokens", self.user, expect=200, token=False).json()["access_token"]
 
     def shorten(self, url, code=None):
         body = {"url": url} | ({"code": code} if code else {})
@@ -73,6 +77,15 @@ class Site:
 
     def clicks(self, code):
         return self.ask("GET", f"/analytics/links/{code}", expect=200).json()["clicks"]
+
+    def referrers(self, code):
+        """How often each referrer of a link came. Exact only while nothing is counted."""
+        path, cursor, found = f"/analytics/links/{code}/breakdown/referrer?limit=100", "", {}
+        while cursor is not None:
+            page = self.ask("GET", path + cursor, expect=200).json()
+            found |= {item["value"]: item["clicks"] for item in page["items"]}
+            cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+        return found
 
     def wait_for_clicks(self, code, clicks, seconds=60):
         """Exactly so many, not fewer and not more."""

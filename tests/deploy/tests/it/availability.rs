@@ -86,6 +86,15 @@ rule! {
 }
 
 rule! {
+    /// By default a StatefulSet waits until a pod is ready before it replaces it: also one that never will be.
+    the_way_back_needs_no_hand: |kurz| of_kind(kurz, "StatefulSet", |set, faults| {
+        expect(set["spec"]["podManagementPolicy"] == "Parallel", faults, "it waits for a broken pod");
+    });
+    breaks "production" "StatefulSet" "auth" "/spec/podManagementPolicy" null;
+    breaks "durable-spool" "StatefulSet" "redirector" "/spec/podManagementPolicy" "OrderedReady";
+}
+
+rule! {
     replicas_of_streams_are_as_many_as_servers: |kurz| {
         let servers = kurz.workload("nats").map(|nats| nats.object["spec"]["replicas"].to_string());
         of_workloads(kurz, |pod, faults| {
@@ -191,6 +200,49 @@ fn bytes(quantity: &str) -> Option<u64> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_shl(factor)
+}
+
+/// The Traefik of k8s/setup asks another pod when the first can't be reached. Else every second visitor
+/// sees an error from when a redirector dies until Kubernetes knows it.
+#[test]
+fn traefik_tries_another_pod() {
+    let yaml = fs::read_to_string(repository().join("k8s/setup/traefik.yaml")).unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    let of_kind = |kind: &str| {
+        objects
+            .iter()
+            .find(|object| object["kind"] == kind)
+            .unwrap()
+    };
+    let pod = &of_kind("DaemonSet")["spec"]["template"]["spec"];
+    let argument = |name: &str| {
+        let mut words = list(&pod["containers"][0]["args"]).iter().map(text);
+        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    };
+    let chain = argument("--entrypoints.websecure.http.middlewares").unwrap();
+    let name = chain.strip_suffix("@file").unwrap();
+    let path = argument("--providers.file.filename").unwrap();
+    let (folder, file) = path.rsplit_once('/').unwrap();
+    let mut mounts = list(&pod["containers"][0]["volumeMounts"]).iter();
+    let mount = mounts.find(|mount| mount["mountPath"] == folder).unwrap();
+    let mut volumes = list(&pod["volumes"]).iter();
+    let volume = volumes
+        .find(|volume| volume["name"] == mount["name"])
+        .unwrap();
+    let map = of_kind("ConfigMap");
+    assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
+    let dynamic: Value = serde_saphyr::from_str(text(&map["data"][file])).unwrap();
+    let retry = &dynamic["http"]["middlewares"][name]["retry"];
+    // With two redirectors each attempt meets the dead one half of the time.
+    assert!(retry["attempts"].as_u64() >= Some(10), "{dynamic}");
+    // By its status an answer would be asked for again that was counted already.
+    assert_eq!(retry["status"], Value::Null);
+    // A node that died refuses nothing.
+    let patience = argument("--serverstransport.forwardingtimeouts.dialtimeout");
+    assert!(
+        patience.is_some_and(|time| time.ends_with("ms")),
+        "{patience:?}"
+    );
 }
 
 #[test]

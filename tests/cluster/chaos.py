@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""What Kubernetes does to everybody, done to kurz while visitors follow links through the ingress controller. One
+scene after the other; ends with one table, and with 1 if a rule is broken. The production overlay with the patches
+of tests/cluster/production, on a cluster as run.py wants it, of three nodes, whose ingress controller tries another
+pod when the first can't be reached (k8s/setup/traefik.yaml has it so). The namespace "kurz" is deleted before and
+after. Each request has a referrer of its own, by which it is looked up in the statistics.
+
+Variables, beside those of run.py:
+  KURZ_CLUSTER_NODE        the command that does something to a node: it is called with "stop" (it dies without a word)
+                           and "start", or "cut" (its network goes) and "heal", and with the node's name; without it
+                           these scenes are not tried"""
+
+import argparse
+import random
+import sys
+import time
+
+import run
+from kube import Failed, kubectl, kurz
+from life.scene import SCENES, play, settle
+from scenes import ROOT, a_certificate_is_issued_and_served
+
+# Each has its scenes, which are played in this order.
+from life import updates, deaths, scale, faults, checks  # noqa: E402, F401
+
+PAGE = ROOT / "docs/reliability.md"
+BEGIN = "<!-- begin of what tests/cluster/chaos.py writes -->"
+END = "<!-- end of what tests/cluster/chaos.py writes -->"
+
+
+class Stage(run.Stage):
+    def apply(self, overlay):
+        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "tests/cluster" / overlay))
+
+
+def table(rows):
+    lines = ["| scene | requests | failed | answered | counted | lost | double | seconds to recover | |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
+    for row in rows:
+        what = f"{row.scene.what} (`{row.scene.name}`)"
+        if row.skipped:
+            lines.append(f"| {what} | | | | | | | | not tried: {row.note} |")
+            continue
+        seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
+        note = "; ".join(filter(None, [row.note, *(f"**{fault}**" for fault in row.broken)])).replace("|", "/")
+        lines.append(f"| {what} | {row.requests} | {row.failed} | {row.answered} | {row.counted} | {row.lost} "
+                     f"| {row.double} | {seconds} | {note} |")
+    return "\n".join(lines)
+
+
+def write(text):
+    page = PAGE.read_text()
+    before, after = page[: page.index(BEGIN)], page[page.index(END):]
+    PAGE.write_text("\n\n".join([before + BEGIN, text, after]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [scene.name for scene in SCENES]
+    parser.add_argument("--list", action="store_true", help="say which scenes there are")
+    parser.add_argument("--scene", action="append", choices=names, metavar="NAME",
+                        help="only this one, and others given so")
+    parser.add_argument("--seed", type=int, help="what is done when, and in which order; drawn by default")
+    parser.add_argument("--rate", type=int, default=200, help="requests a second (200)")
+    parser.add_argument("--images", metavar="FILE", help="load this file of images, and build none")
+    parser.add_argument("--no-images", action="store_true", help="the cluster has the images already")
+    parser.add_argument("--no-apply", action="store_true", help="kurz is there from a run with --keep")
+    parser.add_argument("--keep", action="store_true", help="leave it in the cluster")
+    parser.add_argument("--write", action="store_true",
+                        help="write the table into docs/reliability.md, if no rule is broken")
+    options = parser.parse_args()
+    if options.list:
+        for scene in SCENES:
+            print(f"{scene.name:20} {scene.what}; failed: {scene.failed}, lost: {scene.lost}")
+        return 0
+    seed = options.seed if options.seed is not None else random.randrange(10**6)
+    print(f"seed {seed}", flush=True)
+    stage = Stage("production", "kurz-production.test", run.ingress_address(), run.acme_authority)
+    if not options.no_apply:
+        if not options.no_images:
+            run.load_images(options.images)
+        stage.put_up()
+        settle()
+    a_certificate_is_issued_and_served(stage)
+    began, rows = time.monotonic(), []
+    for scene in SCENES:
+        if options.scene and scene.name not in options.scene:
+            continue
+        started = time.monotonic()
+        try:
+            row = play(scene, stage, seed, options.rate)
+        except (Failed, OSError) as error:
+            print(f"{scene.name}: the cluster did not come to rest before it: {error}", flush=True)
+            print(kurz("get", "pod,event", "--sort-by=.metadata.creationTimestamp", check=False), flush=True)
+            rows.append(None)
+            break
+        rows.append(row)
+        print(f"({time.monotonic() - started:.0f} s)\n{table([row])}\n", flush=True)
+        if row.broken:
+            print("\n".join(row.faults[:20]), flush=True)
+    stopped_early = rows[-1:] == [None]
+    rows = [row for row in rows if row]
+    broken = [row for row in rows if row.broken]
+    tried = [row for row in rows if not row.skipped]
+    summary = (f"{len(tried)} scenes with the seed {seed}, {options.rate} requests a second, "
+               f"in {(time.monotonic() - began) / 60:.0f} minutes.")
+    print(f"\n{summary}\n\n{table(rows)}\n\n{len(broken)} of {len(tried)} scenes broke a rule", flush=True)
+    if broken or stopped_early:
+        return 1
+    if options.write:
+        write(f"{summary}\n\n{table(rows)}")
+    if not options.keep:
+        run.tear_down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -86,7 +86,7 @@ rule! {
 }
 
 rule! {
-    /// By default a StatefulSet waits until a pod is ready before it replaces it: also one that never will be.
+    /// By default a `StatefulSet` waits until a pod is ready before it replaces it: also one that never will be.
     the_way_back_needs_no_hand: |kurz| of_kind(kurz, "StatefulSet", |set, faults| {
         expect(set["spec"]["podManagementPolicy"] == "Parallel", faults, "it waits for a broken pod");
     });

@@ -47,7 +47,8 @@ async fn a_write_that_fails_ends_the_process(service: Service, profile: &'static
         bench.write_well(&program, number).await;
     }
     bench.disk.fail(calls);
-    if let Some(answer) = bench.write(&program, 3).await {
+    // What deletes the rows of the outbox may have met the fault before.
+    if let Some(Ok(answer)) = bench.try_write(&program, 3).await {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         let kind = &answer.headers()["content-type"];
         assert_eq!(kind, "application/problem+json");

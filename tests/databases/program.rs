@@ -123,6 +123,16 @@ impl Bench {
     /// Makes the service write something that is told by its number. Of analytics nobody learns
     /// when that is done.
     pub async fn write(&self, program: &Program, number: u64) -> Option<Response> {
+        let sent = self.try_write(program, number).await?;
+        Some(sent.unwrap())
+    }
+
+    /// The same, to a process that may have ended: it also writes by itself.
+    pub async fn try_write(
+        &self,
+        program: &Program,
+        number: u64,
+    ) -> Option<reqwest::Result<Response>> {
         let request = match self.service {
             Service::Auth => program.post("/auth/users").json(&credentials(number)),
             Service::Shortener => {
@@ -134,7 +144,7 @@ impl Bench {
                 return None;
             }
         };
-        Some(request.send().await.unwrap())
+        Some(request.send().await)
     }
 
     /// Writes and waits until the service has confirmed it.

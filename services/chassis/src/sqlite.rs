@@ -100,14 +100,7 @@ impl Database {
         T: Send + 'static,
         E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
-        // So that what is written on the writer's thread still belongs to the caller's trace.
-        let span = tracing::Span::current();
-        self.writer
-            .write(
-                move |connection| span.in_scope(|| change(connection)),
-                Company::Any,
-            )
-            .await
+        self.write_traced(change, Company::Any).await
     }
 
     /// The same as [`Database::write`] for a change of very many rows. It shares its transaction
@@ -121,11 +114,24 @@ impl Database {
         T: Send + 'static,
         E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
     {
+        self.write_traced(change, Company::Nobody).await
+    }
+
+    async fn write_traced<T, E>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        company: Company,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Error + From<rusqlite::Error> + From<Closed> + Send + 'static,
+    {
+        // So that what is written on the writer's thread still belongs to the caller's trace.
         let span = tracing::Span::current();
         self.writer
             .write(
                 move |connection| span.in_scope(|| change(connection)),
-                Company::Nobody,
+                company,
             )
             .await
     }

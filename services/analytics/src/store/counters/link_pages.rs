@@ -20,7 +20,7 @@ pub(super) struct Pages<'a> {
 }
 
 /// The pages of one link that a transaction changes: each is read when it is first needed, and
-/// written once.
+/// written at the end, or when it is let go.
 pub(super) struct LinkPages<'a, 'p> {
     pages: &'p mut Pages<'a>,
     link_id: Uuid,
@@ -64,7 +64,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Writes one page, or as many as it takes, each half as large as the one before.
+    /// Writes one page, or two with half of the counters each if they don't fit, and so on.
     fn write(
         &mut self,
         link_id: Uuid,

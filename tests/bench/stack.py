@@ -250,12 +250,19 @@ def check_counted(redirector, analytics, before, answered, cut_off, seconds=1800
     """Waits until everything that was recorded is counted; says how long that took. What was answered and is not
     counted ends the run. `before` is what `numbers` said before the load."""
     began = time.monotonic()
-    recorded = redirector.metric("kurz_clicks_recorded_total") - before[0]
-    wait_for(
-        lambda: analytics.metric("kurz_clicks_applied_total") - before[1] >= recorded, "counting", seconds
-    )
+
+    def now():
+        # In this order: what wrk cut off may be recorded a moment after its end.
+        counted = analytics.metric("kurz_clicks_applied_total") - before[1]
+        return counted, redirector.metric("kurz_clicks_recorded_total") - before[0]
+
+    def all_are_counted():
+        counted, recorded = now()
+        return counted >= recorded
+
+    wait_for(all_are_counted, "counting", seconds)
     took = time.monotonic() - began
-    counted = analytics.metric("kurz_clicks_applied_total") - before[1]
+    counted, recorded = now()
     dropped = redirector.metric("kurz_clicks_dropped_total")
     if dropped or counted != recorded or not answered <= counted <= answered + cut_off:
         sys.exit(

@@ -46,7 +46,7 @@ fn clicks(links: u64, count: usize, seed: &mut u64) -> Vec<Counted> {
 }
 
 /// How many links, and how many clicks share a transaction.
-#[divan::bench(args = [(1_000_000, 20_000), (1_000_000, 100_000), (10_000, 100_000), (1, 20_000)], sample_count = 12, sample_size = 1)]
+#[divan::bench(args = [(1_000_000, 20_000), (1_000_000, 100_000), (1_000_000, 400_000), (10_000, 100_000), (1, 20_000)], sample_count = 12, sample_size = 1)]
 fn set(bencher: Bencher, (links, size): (u64, usize)) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut database = Connection::open(folder.path().join("clicks.db")).expect("a database");

@@ -28,6 +28,9 @@ pub use snapshot::Snapshots;
 /// small installation does not pay for it.
 const SHARDS: usize = 64;
 
+/// For how many links room is made before they come: 700 MB, which so many links need anyhow.
+const MOST_EXPECTED: usize = 32 << 20;
+
 /// What became of a link that was put into the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -75,6 +78,16 @@ impl LinkTable {
     /// How many links there are.
     pub fn len(&self) -> usize {
         self.links.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for so many links in all, so that no part has to be moved while they come. Whoever
+    /// says so may be wrong: the room is that of [`MOST_EXPECTED`] at most.
+    pub fn expect(&self, links: usize) {
+        let more = links.min(MOST_EXPECTED).saturating_sub(self.len());
+        for shard in &self.shards {
+            let rehash = |link: &Link| self.hash(link.code());
+            write(shard).reserve(more / SHARDS, rehash);
+        }
     }
 
     /// The link under `code`, as it is now, copied to `to`: whoever works with it holds up nobody

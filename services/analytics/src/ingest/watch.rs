@@ -10,7 +10,7 @@ use super::stream;
 use crate::store::position::Position;
 
 /// How often the stream is asked. One that was made anew is noticed after this time at the latest.
-pub(super) const CHECK: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_secs(2);
 
 /// Looks after one session with the stream.
 pub struct Watch {
@@ -61,6 +61,8 @@ impl Watch {
                     return;
                 }
                 Ok(standing) => {
+                    // What came is read, although it may still be gathered.
+                    let read_up_to = read_up_to.max(self.probe.came());
                     let behind = (standing.last_sequence > read_up_to).then_some(read_up_to);
                     // At the first time it may be on its way, and a slow disk may take longer.
                     let is_stuck = behind.is_some() && behind == self.behind;

@@ -43,11 +43,12 @@ pub fn add<'a>(
     by_link.sort_unstable_by_key(|&(link, _)| link);
     let (mut pages, mut labels) = (Pages::new(tx)?, Labels::new(tx));
     let mut accounts = account_totals::Sums::default();
+    let mut visits = Visits::default();
     for of_link in by_link.chunk_by(|one, other| one.0 == other.0) {
         let click = &of_link[0].1.click;
         let mut pages = pages.of_link(click.link_id);
         let mut totals = Totals::default();
-        add_visitors(&mut pages, &mut totals, of_link)?;
+        visits.add(&mut pages, &mut totals, of_link)?;
         for (_, counted) in of_link {
             add_one(&mut pages, &mut labels, &mut totals, counted)?;
         }
@@ -90,38 +91,48 @@ fn add_one(
     Ok(())
 }
 
-/// Adds the human visitors of clicks of one link. Those of a busy link lie on many pages, each in
-/// any of them: in their order, each page is read once, and one at a time is kept.
-fn add_visitors(
-    pages: &mut LinkPages<'_, '_>,
-    totals: &mut Totals,
-    clicks: &[(u128, &Counted)],
-) -> rusqlite::Result<()> {
-    let mut visits: Vec<(i64, u64)> = clicks
-        .iter()
-        .filter(|(_, counted)| counted.kind == Kind::Human)
-        .map(|(_, counted)| &counted.click)
-        .map(|click| (click.at_ms.div_euclid(DAY_MS), click.visitor))
-        .collect();
-    visits.sort_unstable();
-    visits.dedup();
-    let mut days: Vec<(i64, u64)> = Vec::new();
-    for (day, visitor) in visits {
-        let key = Key::visitor(day, visitor);
-        pages.let_go_before(key)?;
-        if !pages.add(key, 1)? {
-            continue;
+/// The human visitors of clicks of one link, by day; kept from link to link for its memory.
+#[derive(Default)]
+struct Visits {
+    all: Vec<(i64, u64)>,
+    new: Vec<(i64, u64)>,
+}
+
+impl Visits {
+    /// Adds those who are new. The visitors of a busy link lie on many pages, each in any of them: in
+    /// their order, each page is read once, and one at a time is kept.
+    fn add(
+        &mut self,
+        pages: &mut LinkPages<'_, '_>,
+        totals: &mut Totals,
+        clicks: &[(u128, &Counted)],
+    ) -> rusqlite::Result<()> {
+        let humans = clicks
+            .iter()
+            .filter(|(_, counted)| counted.kind == Kind::Human)
+            .map(|(_, Counted { click, .. })| (click.at_ms.div_euclid(DAY_MS), click.visitor));
+        self.all.clear();
+        self.all.extend(humans);
+        self.all.sort_unstable();
+        self.all.dedup();
+        self.new.clear();
+        for &(day, visitor) in &self.all {
+            let key = Key::visitor(day, visitor);
+            pages.let_go_before(key)?;
+            if !pages.add(key, 1)? {
+                continue;
+            }
+            totals.visitors += 1;
+            match self.new.last_mut() {
+                Some((last, visitors)) if *last == day => *visitors += 1,
+                _ => self.new.push((day, 1)),
+            }
         }
-        totals.visitors += 1;
-        match days.last_mut() {
-            Some((last, visitors)) if *last == day => *visitors += 1,
-            _ => days.push((day, 1)),
+        for &(day, visitors) in &self.new {
+            pages.add(Key::day(day), visitors)?;
         }
+        Ok(())
     }
-    for (day, visitors) in days {
-        pages.add(Key::day(day), visitors)?;
-    }
-    Ok(())
 }
 
 /// Adds to the sums of a link.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -90,6 +92,7 @@ pub struct Follow {
 pub struct Probe {
     stream: String,
     consumer: Consumer<pull::Config>,
+    came: Arc<AtomicU64>,
 }
 
 impl Bus {
@@ -149,6 +152,7 @@ impl Bus {
                 probe: Probe {
                     stream: stream.to_owned(),
                     consumer,
+                    came: Arc::default(),
                 },
                 messages,
                 backlog,
@@ -209,6 +213,9 @@ impl Follow {
         if info.consumer_sequence != self.delivered {
             return Some(Err(self.error("messages were lost on their way")));
         }
+        self.probe
+            .came
+            .store(info.stream_sequence, Ordering::Relaxed);
         Some(Ok(StoredMessage {
             sequence: info.stream_sequence,
             stored_at_ns: info.published.unix_timestamp_nanos(),
@@ -228,6 +235,11 @@ impl Follow {
 }
 
 impl Probe {
+    /// The sequence of the last message that [`Follow::next`] gave; 0 before the first.
+    pub fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
+    }
+
     /// How many messages the server has not sent yet. An error if it has forgotten the consumer:
     /// without one, the stream is still the one in which the follow began.
     pub async fn pending(&self) -> Result<u64, Error> {

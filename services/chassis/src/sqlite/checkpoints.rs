@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use rusqlite::Connection;
 
 use super::fault::Watch;
+use crate::nice;
 
 /// How many pages the log has before it is moved: 16 MB. A page that many commits change is moved
 /// once, so a longer log makes less to write.
@@ -25,6 +26,10 @@ const MORE: u32 = 1_024;
 
 /// How many pages the writer moves itself: a pause of some milliseconds.
 const REST: u32 = 256;
+
+/// How nice the thread is: what it does can wait for those who answer somebody. If it is left too
+/// little time, the writer does its work.
+const NICE: i32 = 10;
 
 /// How many pages the log has before the writer moves it whatever that takes, so that it does not
 /// grow without bound on a disk that is too slow: 128 MB.
@@ -121,6 +126,7 @@ impl Checkpoints {
 }
 
 fn run(connection: Connection, watch: &Watch, state: &State, woken: &Receiver<()>) {
+    nice::yield_to_others(NICE);
     while woken.recv().is_ok() {
         let mut before = 0;
         while !watch.has_failed() {

@@ -84,9 +84,11 @@ async fn a_follow_ends_with_its_stream_and_reads_no_other() {
     bus.declare(&CLICKS).await.unwrap();
     publish(&bus, 0..2).await;
     let mut follow = bus.follow(CLICKS.name, None, Start::First).await.unwrap();
+    assert_eq!(follow.probe().came(), 0);
     for sequence in 1..=2 {
         let message = follow.next().await.unwrap().unwrap();
         assert_eq!(message.sequence, sequence);
+        assert_eq!(follow.probe().came(), sequence);
     }
     assert_eq!(follow.probe().pending().await.unwrap(), 0);
     bus.jetstream().delete_stream(CLICKS.name).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{anyhow, ensure};
 use chassis::backoff::Backoff;
 use chassis::bus::{Bus, Follow, Start, StoredMessage};
 use chassis::ready::Latch;
@@ -11,6 +11,7 @@ use chassis::shutdown::Shutdown;
 use events::LinkRecord;
 use events::streams::LINKS;
 use events::subjects::link_code;
+use futures_util::FutureExt as _;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Link, LinkTable, Place, Progress};
@@ -23,6 +24,15 @@ const CHECK: Duration = Duration::from_secs(2);
 /// After how many checks a full read counts as settled though values keep coming: a minute, far
 /// longer than it takes to fill a new bucket with a million links.
 const SETTLED_AFTER: u32 = 30;
+
+/// How many messages are taken at once while the bucket is read, on another thread: enough that
+/// handing them over costs nothing, few enough that they are no memory to speak of.
+const MANY: usize = 256;
+
+/// How many changes are taken at once after that, on the thread that may answer visitors: it is
+/// theirs again after some 50 µs. Another thread could be held up, by others that need the
+/// processors, while it changes a part of the table, and that part's visitors with it.
+const FEW: usize = 16;
 
 /// The header that marks a deleted key of a bucket, with `DEL` or `PURGE`.
 const OPERATION: &str = "KV-Operation";
@@ -99,6 +109,10 @@ impl Follower {
         };
         let follow = self.bus.follow(LINKS.name, None, start).await?;
         backoff.reset();
+        if reading.sequence == 0 {
+            let backlog = usize::try_from(follow.backlog()).unwrap_or(usize::MAX);
+            self.table.expect(backlog);
+        }
         if follow.backlog() == 0 {
             self.caught_up(reading);
         }
@@ -115,14 +129,11 @@ impl Follower {
         let (mut last_check, mut last_known) = (reading.sequence, first_last);
         loop {
             tokio::select! {
-                message = follow.next() => {
-                    let message = message.context("the follow of the bucket has ended")??;
-                    ensure!(message.sequence > reading.sequence, "the bucket was made anew");
-                    self.apply(&message);
-                    reading.sequence = message.sequence;
-                    self.progress.advanced(message.sequence);
-                    if message.pending == 0 {
-                        self.caught_up(reading);
+                chunk = chunk(&mut follow, reading.at_once()) => {
+                    let Chunk { messages, end } = chunk;
+                    self.take(reading, messages).await?;
+                    if let Some(error) = end {
+                        return Err(error);
                     }
                 }
                 _ = check.tick() => {
@@ -209,29 +220,100 @@ impl Follower {
         }
     }
 
-    fn apply(&self, message: &StoredMessage) {
-        let Some(code) = link_code(&message.subject) else {
-            return;
+    /// Takes changes into the table, in their order.
+    async fn take(
+        &self,
+        reading: &mut Reading,
+        messages: Vec<StoredMessage>,
+    ) -> anyhow::Result<()> {
+        let Some(last) = messages.last() else {
+            return Ok(());
         };
-        if is_deletion(message) {
-            self.table.remove(code);
+        let (sequence, pending) = (last.sequence, last.pending);
+        let mut before = reading.sequence;
+        for message in &messages {
+            ensure!(message.sequence > before, "the bucket was made anew");
+            before = message.sequence;
+        }
+        let (table, meters) = (Arc::clone(&self.table), Arc::clone(&self.meters));
+        let apply = move || messages.iter().for_each(|one| apply(&table, &meters, one));
+        if reading.caught_up {
+            apply();
         } else {
-            match link(code, &message.payload) {
-                Ok(link) => {
-                    self.table.put(link);
-                }
-                Err(error) => {
-                    self.meters.refused.increment(1);
-                    let sequence = message.sequence;
-                    tracing::warn!(code, sequence, error = format!("{error:#}"), "not a link");
-                }
+            // Meanwhile the next messages are taken from the connection.
+            tokio::task::spawn_blocking(apply).await?;
+        }
+        reading.sequence = sequence;
+        self.progress.advanced(sequence);
+        self.meters.links.set(count(self.table.len()));
+        if pending == 0 {
+            self.caught_up(reading);
+        }
+        Ok(())
+    }
+}
+
+/// Messages, and why there are no more of them, if that is so.
+struct Chunk {
+    messages: Vec<StoredMessage>,
+    end: Option<anyhow::Error>,
+}
+
+/// Waits for a message, and takes what else is there already, up to so many. Nothing is lost if it is
+/// dropped while it waits.
+async fn chunk(follow: &mut Follow, most: usize) -> Chunk {
+    let mut messages = Vec::new();
+    let mut next = Some(follow.next().await);
+    while let Some(message) = next {
+        match message {
+            Some(Ok(message)) => messages.push(message),
+            Some(Err(error)) => {
+                return Chunk {
+                    messages,
+                    end: Some(error.into()),
+                };
+            }
+            None => {
+                let end = Some(anyhow!("the follow of the bucket has ended"));
+                return Chunk { messages, end };
             }
         }
-        self.meters.links.set(count(self.table.len()));
+        if messages.len() == most {
+            break;
+        }
+        next = follow.next().now_or_never();
+    }
+    Chunk {
+        messages,
+        end: None,
+    }
+}
+
+fn apply(table: &LinkTable, meters: &TableMeters, message: &StoredMessage) {
+    let Some(code) = link_code(&message.subject) else {
+        return;
+    };
+    if is_deletion(message) {
+        table.remove(code);
+        return;
+    }
+    match link(code, &message.payload) {
+        Ok(link) => {
+            table.put(link);
+        }
+        Err(error) => {
+            meters.refused.increment(1);
+            let sequence = message.sequence;
+            tracing::warn!(code, sequence, error = format!("{error:#}"), "not a link");
+        }
     }
 }
 
 impl Reading {
+    fn at_once(&self) -> usize {
+        if self.caught_up { FEW } else { MANY }
+    }
+
     fn place(&self) -> Place {
         Place {
             epoch: self.epoch.clone(),

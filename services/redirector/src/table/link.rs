@@ -83,9 +83,15 @@ impl Link {
             | flag(record.valid_until_ms.is_some(), VALID_UNTIL)
             | flag(fallback.is_some(), FALLBACK);
 
+        let times = [record.valid_from_ms, record.valid_until_ms];
         let fallback = fallback.unwrap_or_default();
-        let mut bytes =
-            Vec::with_capacity(HEAD + 16 + record.code.len() + url.len() + fallback.len());
+        // Exactly, since an allocator may leave what becomes a little smaller where it is.
+        let mut bytes = Vec::with_capacity(
+            HEAD + times.iter().flatten().count() * size_of::<i64>()
+                + record.code.len()
+                + url.len()
+                + fallback.len(),
+        );
         bytes.extend([
             0,
             flags,
@@ -100,15 +106,13 @@ impl Link {
         bytes.extend(record.link_id.as_bytes());
         bytes.extend(record.owner_id.as_bytes());
         bytes.extend(record.version.to_le_bytes());
-        for time in [record.valid_from_ms, record.valid_until_ms]
-            .into_iter()
-            .flatten()
-        {
+        for time in times.into_iter().flatten() {
             bytes.extend(time.to_le_bytes());
         }
         bytes.extend(record.code.as_bytes());
         bytes.extend(url.as_bytes());
         bytes.extend(fallback.as_bytes());
+        debug_assert_eq!(bytes.len(), bytes.capacity(), "no more than it takes");
         Ok(Self(bytes.into_boxed_slice()))
     }
 

@@ -88,6 +88,7 @@ impl Snapshots {
         if u32::from_le_bytes(from.array()?) != expected {
             return Err(damaged("the checksum is wrong"));
         }
+        table.expect(links.len());
         for link in links {
             table.put(link);
         }

@@ -140,6 +140,9 @@ async fn it_is_ready_once_the_whole_table_is_there() {
             "c{number} as soon as it is ready"
         );
     }
+    let metrics = get_metrics(&second).await;
+    let all = format!("kurz_link_table_links {LINKS}\n");
+    assert!(metrics.contains(&all), "{metrics}");
     second.stop().await;
     running.stop().await;
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use uuid::Uuid;
@@ -17,6 +15,10 @@ pub(super) struct Pages<'a> {
     find_behind: CachedStatement<'a>,
     write: CachedStatement<'a>,
     bytes: Vec<u8>,
+    /// Pages of the link at hand by their first keys, ascending.
+    read: Vec<(Key, Loaded)>,
+    /// Pages that were let go, whose memory the next ones use.
+    spare: Vec<Page>,
 }
 
 /// The pages of one link that a transaction changes: each is read when it is first needed, and
@@ -24,7 +26,6 @@ pub(super) struct Pages<'a> {
 pub(super) struct LinkPages<'a, 'p> {
     pages: &'p mut Pages<'a>,
     link_id: Uuid,
-    read: BTreeMap<Key, Loaded>,
     /// Nothing of the link is stored yet.
     is_new: bool,
 }
@@ -52,14 +53,16 @@ impl<'a> Pages<'a> {
                  ON CONFLICT (link_id, first) DO UPDATE SET page = excluded.page",
             )?,
             bytes: Vec::with_capacity(MAX_BYTES),
+            read: Vec::new(),
+            spare: Vec::new(),
         })
     }
 
     pub(super) fn of_link(&mut self, link_id: Uuid) -> LinkPages<'a, '_> {
+        self.read.clear();
         LinkPages {
             pages: self,
             link_id,
-            read: BTreeMap::new(),
             is_new: false,
         }
     }
@@ -117,56 +120,67 @@ impl LinkPages<'_, '_> {
     /// Writes the pages that lie before `key`, and keeps them no longer: whoever adds in the order of
     /// the keys needs few at a time.
     pub(super) fn let_go_before(&mut self, key: Key) -> rusqlite::Result<()> {
-        while let Some(page) = self.read.first_entry()
-            && page.get().end.is_some_and(|end| end <= key)
-        {
-            let (first, loaded) = page.remove_entry();
-            self.write(first, &loaded)?;
-        }
-        Ok(())
+        let ends = |page: &(Key, Loaded)| page.1.end.is_some_and(|end| end <= key);
+        let before = self.pages.read.iter().take_while(|page| ends(page)).count();
+        self.let_go(before)
     }
 
     /// Writes what was changed; whether nothing of the link was stored before.
     pub(super) fn save(mut self) -> rusqlite::Result<bool> {
-        for (first, loaded) in std::mem::take(&mut self.read) {
-            self.write(first, &loaded)?;
-        }
+        self.let_go(self.pages.read.len())?;
         Ok(self.is_new)
     }
 
-    fn write(&mut self, first: Key, loaded: &Loaded) -> rusqlite::Result<()> {
-        if !loaded.is_changed {
-            return Ok(());
+    /// Writes the first so many pages that were read.
+    fn let_go(&mut self, pages: usize) -> rusqlite::Result<()> {
+        let mut read = std::mem::take(&mut self.pages.read);
+        for (first, loaded) in read.drain(..pages) {
+            let page = loaded.page;
+            if loaded.is_changed {
+                let (entries, has_more) = (&page.entries, page.has_more);
+                self.pages.write(self.link_id, first, entries, has_more)?;
+            }
+            self.pages.spare.push(page);
         }
-        let has_more = loaded.end.is_some();
-        let entries = &loaded.page.entries;
-        self.pages.write(self.link_id, first, entries, has_more)
+        self.pages.read = read;
+        Ok(())
     }
 
     /// The page to which a key belongs.
     fn page_of(&mut self, key: Key) -> rusqlite::Result<&mut Loaded> {
-        let first = match self.read.range(..=key).next_back() {
-            Some((&first, loaded)) if loaded.end.is_none_or(|end| key < end) => first,
-            _ => self.load(key)?,
+        let behind = self.pages.read.partition_point(|page| page.0 <= key);
+        let is_there = |at: &usize| {
+            let (_, loaded) = &self.pages.read[*at];
+            loaded.end.is_none_or(|end| key < end)
         };
-        Ok(self.read.entry(first).or_insert_with(nothing))
+        let at = match behind.checked_sub(1).filter(is_there) {
+            Some(at) => at,
+            None => {
+                let page = self.load(key)?;
+                // No other one lies between it and the key.
+                self.pages.read.insert(behind, page);
+                behind
+            }
+        };
+        Ok(&mut self.pages.read[at].1)
     }
 
-    fn load(&mut self, key: Key) -> rusqlite::Result<Key> {
+    /// Reads the page to which a key belongs.
+    fn load(&mut self, key: Key) -> rusqlite::Result<(Key, Loaded)> {
+        let mut page = self.pages.spare.pop().unwrap_or_default();
         let found = self
             .pages
             .find
             .query_row(params![self.link_id, key.to_bytes()], |row| {
-                let first = first_of(row.get_ref(0)?.as_blob()?)?;
-                let page = Page::decode(row.get_ref(1)?.as_blob()?).map_err(unreadable)?;
-                Ok((first, page))
+                page.read(row.get_ref(1)?.as_blob()?).map_err(unreadable)?;
+                first_of(row.get_ref(0)?.as_blob()?)
             })
             .optional()?;
-        let Some((first, page)) = found else {
+        let first = found.unwrap_or_else(|| {
             self.is_new = true;
-            self.read.insert(Key::FIRST, nothing());
-            return Ok(Key::FIRST);
-        };
+            page.clear();
+            Key::FIRST
+        });
         let end = if page.has_more {
             self.first_behind(first)?
         } else {
@@ -177,8 +191,7 @@ impl LinkPages<'_, '_> {
             end,
             is_changed: false,
         };
-        self.read.insert(first, loaded);
-        Ok(first)
+        Ok((first, loaded))
     }
 
     fn first_behind(&mut self, first: Key) -> rusqlite::Result<Option<Key>> {
@@ -188,14 +201,6 @@ impl LinkPages<'_, '_> {
                 first_of(row.get_ref(0)?.as_blob()?)
             })
             .optional()
-    }
-}
-
-fn nothing() -> Loaded {
-    Loaded {
-        page: Page::default(),
-        end: None,
-        is_changed: false,
     }
 }
 

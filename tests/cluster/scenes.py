@@ -68,6 +68,8 @@ def a_live_stream_through_the_ingress(stage):
     """a click is an event on the stream within two seconds, so nothing on the way keeps it back"""
     site = stage.site
     code = site.shorten(TARGET)["code"]
+    # It hears of links as the redirectors do: a moment after they were made.
+    until("analytics knows the link", lambda: site.ask("GET", f"/analytics/links/{code}").status == 200, 10)
     lines = site.events(f"/analytics/links/{code}/stream")
     took = []
 
@@ -158,7 +160,7 @@ def policies_refuse_what_is_not_drawn(stage):
     return f"{len(askers) * len(targets)} pairs tried"
 
 
-def asker(stage, namespace, name, labels):
+def asker(stage, namespace, name, labels, command="sleep 600"):
     pod = {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -167,7 +169,7 @@ def asker(stage, namespace, name, labels):
             "automountServiceAccountToken": False,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
-                "name": "asker", "image": stage.nats_image, "command": ["sleep", "600"],
+                "name": "asker", "image": stage.nats_image, "command": ["sh", "-c", command],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 # Services find their pods by labels: it must not become one of them.
                 "readinessProbe": {"exec": {"command": ["false"]}},
@@ -261,27 +263,53 @@ def a_database_comes_back(stage):
 
 
 def delete_database(stage, service, name):
-    kurz("scale", "statefulset", service, "--replicas=0")
-    kurz("wait", f"pod/{service}-0", "--for=delete", "--timeout=120s")
-    wipe = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wipe", "namespace": kube.NAMESPACE},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001,
-                                "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "wipe", "image": stage.nats_image,
-                "command": ["sh", "-c", f"rm -v /data/{name}*"],
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-            }],
-            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": f"data-{service}-0"}}],
-        },
-    }
-    kurz("apply", "-f", "-", stdin=json.dumps(wipe))
-    kurz("wait", "pod/wipe", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
-    kurz("delete", "pod", "wipe")
+    with Volumes(stage, service) as volumes:
+        volumes.run(f"rm -v /data/{name}*")
+
+
+class Volumes:
+    """Those of a service, in the hands of a shell, while the service is stopped; it is started by who asks for it."""
+
+    def __init__(self, stage, service):
+        self.service, self.image, self.pod = service, stage.nats_image, f"volumes-of-{service}"
+
+    def __enter__(self):
+        kurz("scale", "statefulset", self.service, "--replicas=0")
+        kurz("wait", f"pod/{self.service}-0", "--for=delete", "--timeout=120s")
+        claims = [f"{name}-{self.service}-0" for name in ("data", "backups")]
+        claims = [claim for claim in claims if kurz("get", "pvc", claim, "--ignore-not-found")]
+        pod = {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.pod, "namespace": kube.NAMESPACE},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 0,
+                "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001,
+                                    "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "shell", "image": self.image, "command": ["sleep", "3600"],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [{"name": claim.split("-")[0], "mountPath": f"/{claim.split('-')[0]}"}
+                                     for claim in claims],
+                }],
+                "volumes": [{"name": claim.split("-")[0], "persistentVolumeClaim": {"claimName": claim}}
+                            for claim in claims],
+            },
+        }
+        kurz("apply", "-f", "-", stdin=json.dumps(pod))
+        kurz("wait", f"pod/{self.pod}", "--for=condition=Ready", "--timeout=120s")
+        return self
+
+    def __exit__(self, *_):
+        kurz("delete", "pod", self.pod)
+
+    def run(self, command):
+        return in_pod(self.pod, "sh", "-c", command)
+
+    def pipe(self, command, **files):
+        """Runs a command in the pod with files of ours as its input or output."""
+        words = ("kubectl", "-n", kube.NAMESPACE, "exec", "-i", self.pod, "--", "sh", "-c", command)
+        subprocess.run(words, check=True, timeout=600, **files)
 
 
 def a_key_is_rotated_without_a_stop(stage):

@@ -103,6 +103,12 @@ class Row:
     seconds: float | None = None
     broken: list = field(default_factory=list)
     faults: list = field(default_factory=list)
+    # when something began to be done to the cluster, and since when nothing was
+    began: float = field(default_factory=time.monotonic)
+    left_alone: float = field(default_factory=time.monotonic)
+    # alerts that it brought, for people, and whether it were the right ones; only if it was watched
+    alerts: str = ""
+    is_alarmed_well: bool = True
 
 
 def play(one, stage, seed, per_second):
@@ -120,6 +126,7 @@ def play(one, stage, seed, per_second):
         with load:
             run.more(per_second)
             run.leave_alone()
+            row.began = run.left_alone
             row.note = one.play(run) or ""
             row.seconds = recovered(probe) - run.left_alone
             run.more(per_second)
@@ -128,6 +135,7 @@ def play(one, stage, seed, per_second):
         return row
     except (Failed, OSError, LookupError, ValueError) as error:
         row.broken.append(f"{type(error).__name__}: {error}")
+    row.left_alone = run.left_alone
     # However it went, what was answered is to be counted.
     try:
         tally(row, site, load, probe)

@@ -110,6 +110,12 @@ class Row:
     seconds: float | None = None
     broken: list = field(default_factory=list)
     faults: list = field(default_factory=list)
+    # when something began to be done to the cluster, and since when nothing was
+    began: float = field(default_factory=time.monotonic)
+    left_alone: float = field(default_factory=time.monotonic)
+    # alerts that it brought, for people, and whether it were the right ones; only if it was watched
+    alerts: str = ""
+    is_alarmed_well: bool = True
 
 
 def play(one, stage, seed, per_second):
@@ -127,6 +133,7 @@ def play(one, stage, seed, per_second):
         with load:
             run.more(per_second)
             run.leave_alone()
+            row.began = run.left_alone
             row.note = one.play(run) or ""
             row.seconds = recovered(probe) - run.left_alone
             run.more(per_second)
@@ -137,6 +144,7 @@ def play(one, stage, seed, per_second):
     except Exception as error:
         traceback.print_exc()
         row.broken.append(f"{type(error).__name__}: {error}")
+    row.left_alone = run.left_alone
     # However it went, what was answered is to be counted.
     try:
         tally(row, site, load, probe)

@@ -1,0 +1,52 @@
+"""Which alerts each scene brings, and that it brings no others."""
+
+from typing import NamedTuple
+
+
+class Alerts(NamedTuple):
+    """Names: of those that fire in the scene as it was; and of those that fire if what was done to the cluster had
+    lasted for half an hour, or None where that has no sense: half an hour of updates is no update."""
+
+    at_once: set = frozenset()
+    lasting: set | None = None
+
+
+NODE = {"KurzServiceDown", "KurzRedirectorDown", "KurzPodNotReady", "KurzClicksNotCounted"}
+NATS = {"KurzClicksWaiting", "KurzClicksNotFollowed"}
+
+# A scene that is not here brings none.
+SCENES = {
+    "bad-redirector": Alerts(lasting={"KurzPodNotReady"}),
+    "bad-analytics": Alerts(lasting={"KurzPodNotReady", "KurzServiceDown", "KurzClicksNotCounted"}),
+    "bad-nats": Alerts(lasting={"KurzPodNotReady"}),
+    "node-dies": Alerts(lasting=NODE),
+    "node-cut-off": Alerts(lasting=NODE),
+    "cluster-stopped": Alerts(lasting={"KurzNoRedirector", "KurzRedirectorDown", "KurzServiceDown"}),
+    "nats-away": Alerts(lasting=NATS),
+    "nats-away-too-long": Alerts({"KurzClicksMissing"}, NATS | {"KurzClicksMissing"}),
+    "no-dns": Alerts(lasting=set()),
+    "read-only-volumes": Alerts(lasting={"KurzServiceDown"}),
+    "store-full": Alerts(lasting={"KurzClicksWaiting"}),
+}
+
+
+def expected(scene):
+    return SCENES.get(scene, Alerts())
+
+
+def brought(scene, recording, promtool):
+    """Those that fired, as far as it is asked."""
+    lasting = expected(scene).lasting is not None
+    return Alerts(recording.alerts(promtool, False), recording.alerts(promtool, True) if lasting else None)
+
+
+def described(scene, found):
+    """For the table; in bold what is not as expected."""
+    parts = []
+    for names, wanted, when in zip(found, expected(scene), ("", "if it lasts: ")):
+        names, wanted = names or set(), wanted or set()
+        words = [name if name in wanted else f"**{name}**" for name in sorted(names)]
+        words += [f"**no {name}**" for name in sorted(wanted - names)]
+        if words:
+            parts.append(when + ", ".join(words))
+    return "; ".join(parts)

@@ -23,8 +23,9 @@ from life.watch import Watch, program
 from scenes import ROOT, a_certificate_is_issued_and_served
 
 # Each has its scenes, which are played in this order.
-from life import updates, deaths, scale, faults, checks, outside, traces, size  # noqa: E402, F401
-from life.deaths import DATABASES, spare_nodes  # noqa: E402
+from life import updates, deaths, scale, faults, checks, outside, traces, lost, size  # noqa: E402, F401
+from life.deaths import spare_nodes  # noqa: E402
+from life.lost import DATABASES  # noqa: E402
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN = "<!-- begin of what tests/cluster/chaos.py writes -->"

@@ -9,7 +9,8 @@ import time
 
 import kube
 from kube import Failed, Forward, get, in_pod, kubectl, kurz, pods, until
-from life.scene import LATE, Skipped, scene, settle, workload
+from life.scale import NatsAway
+from life.scene import LATE, Skipped, is_ready, scene, settle, workload
 from scenes import ROOT
 
 
@@ -120,21 +121,31 @@ def _(run):
     """each service gets a new key to the bus, one after the other"""
     for name in run.in_any_order(["auth", "shortener", "analytics", "redirector"]):
         rotate(name)
+    run.leave_alone()
 
 
 @scene("store-full")
 def _(run):
-    """the streams may store no more: clicks wait in the spools until they may again"""
-    # Not the disk itself, which pods of others may share; a stream can't tell one from the other.
+    """the streams reach the limit of what they may store: clicks wait in the spools until they may store more"""
     before = next(one["value"] for one in variables() if one["name"] == "MAX_FILE_STORE")
-    used = max(stored(pod["metadata"]["name"]) for pod in pods("nats"))
+    # What waits while NATS has no server still finds room.
+    most = max(stored(pod["metadata"]["name"]) for pod in pods("nats")) // 1024 + 512
     try:
-        most_stored(f"{used // 1024 + 64}KiB")
-        run.more(6000)
+        most_stored(run, f"{most}KiB")
+        until("clicks wait", lambda: waiting() > 1000)
+        run.more(1000)
+        waited = waiting()
     finally:
-        most_stored(before)
-    run.leave_alone()
-    return f"at most {used // 1024 + 64} KiB"
+        most_stored(run, before)
+    return f"at most {most} KiB; {waited} clicks waited"
+
+
+def waiting():
+    count = 0
+    for pod in pods("redirector"):
+        with Forward(pod["metadata"]["name"], 9090) as admin:
+            count += int(admin.metric("kurz_clicks_pending"))
+    return count
 
 
 @scene("disk-full")
@@ -180,9 +191,12 @@ def stored(pod):
     return json.loads(in_pod(pod, "wget", "-qO-", "http://127.0.0.1:8222/jsz"))["storage"]
 
 
-def most_stored(size):
-    kurz("set", "env", "statefulset/nats", f"MAX_FILE_STORE={size}")
-    kurz("rollout", "status", "statefulset/nats", "--timeout=600s")
+def most_stored(run, size):
+    """All at once, as when a limit is reached: one server with less room than the others would only fall behind."""
+    with NatsAway(run):
+        kurz("set", "env", "statefulset/nats", f"MAX_FILE_STORE={size}")
+    until("NATS is there again", lambda: sum(is_ready(pod) for pod in pods("nats")) == len(pods("nats")) > 0, 180)
+    run.leave_alone()
 
 
 # Less than half of it is how long the scene takes, so that no click is in the hour of another clock.

@@ -268,7 +268,7 @@ def delete_database(stage, service, name):
 
 
 class Volumes:
-    """Those of a service, in the hands of a shell, while the service is stopped; it is started by who asks for it."""
+    """Those of a service, in the hands of a shell, while the service is stopped. It stays so for a restore."""
 
     def __init__(self, stage, service):
         self.service, self.image, self.pod = service, stage.nats_image, f"volumes-of-{service}"
@@ -300,8 +300,10 @@ class Volumes:
         kurz("wait", f"pod/{self.pod}", "--for=condition=Ready", "--timeout=120s")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, fault, *_):
         kurz("delete", "pod", self.pod)
+        if fault:
+            kurz("scale", "statefulset", self.service, "--replicas=1")
 
     def run(self, command):
         return in_pod(self.pod, "sh", "-c", command)

@@ -70,9 +70,16 @@ def add_links(stage, number):
             write(database, number)
             with packed.open("wb") as file:
                 subprocess.run(["gzip", "-1", "--stdout", database], stdout=file, check=True)
-            with packed.open("rb") as file:
-                volumes.pipe("gunzip > /backups/many.db", stdin=file)
+            until("it is there as a whole", lambda: is_put(volumes, packed), 300)
+            volumes.run("gunzip -c /backups/many.gz > /backups/many.db && rm /backups/many.gz")
     kube.run(str(ROOT / "k8s/restore.sh"), "shortener", "many.db")
+
+
+def is_put(volumes, packed):
+    """Puts it there. Now and then `kubectl exec` ends its input before its end."""
+    with packed.open("rb") as file:
+        volumes.pipe("cat > /backups/many.gz", stdin=file)
+    return int(volumes.run("wc -c < /backups/many.gz")) == packed.stat().st_size
 
 
 def write(database, number):

@@ -58,6 +58,7 @@ class Watch:
     def __enter__(self):
         self.work = tempfile.TemporaryDirectory(prefix="kurz-watch-")
         self.targets = pathlib.Path(self.work.name) / "targets.json"
+        self.targets.write_text("[]")
         self.prometheus, self.relay = free_port(), free_port()
         try:
             if self.folder:
@@ -112,7 +113,6 @@ class Watch:
 
     def run_prometheus(self):
         folder = pathlib.Path(self.work.name)
-        self.targets.write_text("[]")
         (folder / "prometheus.yml").write_text(json.dumps({
             "global": {"scrape_interval": f"{STEP}s", "scrape_timeout": f"{STEP}s"},
             "scrape_configs": [

@@ -58,6 +58,7 @@ class Watch:
     def __enter__(self):
         self.work = tempfile.TemporaryDirectory(prefix="kurz-watch-")
         self.targets = pathlib.Path(self.work.name) / "targets.json"
+        self.targets.write_text("[]")
         self.prometheus, self.relay = free_port(), free_port()
         try:
             if self.folder:
@@ -112,7 +113,6 @@ class Watch:
 
     def run_prometheus(self):
         folder = pathlib.Path(self.work.name)
-        self.targets.write_text("[]")
         (folder / "prometheus.yml").write_text(json.dumps({
             "global": {"scrape_interval": f"{STEP}s", "scrape_timeout": f"{STEP}s"},
             "scrape_configs": [
@@ -131,13 +131,16 @@ class Watch:
         # It says so only after it has looked for targets.
         try:
             until("Prometheus is ready", lambda: self.ask("/-/ready"), 60)
-            until("every target answers", lambda: self.targets_up() >= 4, 60)
+            until("every service answers", self.all_answer, 60)
         except Failed as error:
             raise Failed(f"{error}: {log.read_text()[-2000:]}") from error
 
-    def targets_up(self):
-        found = json.loads(self.ask("/api/v1/query", query='up{part_of="kurz"}'))["data"]["result"]
-        return sum(one["value"][1] == "1" for one in found)
+    def all_answer(self):
+        targets = json.loads(self.ask("/api/v1/targets"))["data"]["activeTargets"]
+        answer = {one["labels"]["job"] for one in targets if one["health"] == "up"}
+        if missing := {"auth", "shortener", "redirector", "analytics"} - answer:
+            raise Failed(f"{missing} do not: {[one['lastError'] for one in targets if one['lastError']]}")
+        return True
 
     def ask(self, path, **words):
         body = urllib.parse.urlencode(words).encode() or None

@@ -14,6 +14,8 @@ from load import Load
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = "https://example.com/a-page"
+# bytes that `kubectl exec` is given at once
+PIECE = 4 << 20
 
 
 def pods_are_ready_under_restricted(stage):
@@ -308,10 +310,24 @@ class Volumes:
     def run(self, command):
         return in_pod(self.pod, "sh", "-c", command)
 
-    def pipe(self, command, **files):
-        """Runs a command in the pod with files of ours as its input or output."""
+    def fetch(self, path, file):
+        with open(file, "wb") as target:
+            if self.exec(f"gzip -1 < {path}", stdout=target).returncode:
+                raise Failed(f"{path} can't be read")
+
+    def put(self, data, path):
+        """Piece by piece: a long `kubectl exec` now and then ends before its input does."""
+        self.run(f": > {path}")
+        for at in range(0, len(data), PIECE):
+            until(f"{path} is there up to {at + PIECE}", lambda at=at: self.put_piece(data[at:at + PIECE], path), 60)
+
+    def put_piece(self, piece, path):
+        words = f"cat > {path}.piece && [ $(wc -c < {path}.piece) = {len(piece)} ] && cat {path}.piece >> {path}"
+        return self.exec(words, input=piece, stderr=subprocess.DEVNULL).returncode == 0
+
+    def exec(self, command, **streams):
         words = ("kubectl", "-n", kube.NAMESPACE, "exec", "-i", self.pod, "--", "sh", "-c", command)
-        subprocess.run(words, check=True, timeout=600, **files)
+        return subprocess.run(words, check=False, timeout=300, **streams)
 
 
 def a_key_is_rotated_without_a_stop(stage):

@@ -63,23 +63,14 @@ def add_links(stage, number):
     with tempfile.TemporaryDirectory() as folder:
         packed, database = pathlib.Path(folder, "links.gz"), pathlib.Path(folder, "links.db")
         with Volumes(stage, "shortener") as volumes:
-            with packed.open("wb") as file:
-                volumes.pipe("gzip -1 < $(ls /backups/links-*.db | tail -1)", stdout=file)
+            volumes.fetch("$(ls /backups/links-*.db | tail -1)", packed)
             with gzip.open(packed) as source, database.open("wb") as target:
                 shutil.copyfileobj(source, target)
             write(database, number)
-            with packed.open("wb") as file:
-                subprocess.run(["gzip", "-1", "--stdout", database], stdout=file, check=True)
-            until("it is there as a whole", lambda: is_put(volumes, packed), 300)
-            volumes.run("gunzip -c /backups/many.gz > /backups/many.db && rm /backups/many.gz")
+            pack = subprocess.run(["gzip", "-1", "--stdout", database], capture_output=True, check=True)
+            volumes.put(pack.stdout, "/backups/many.gz")
+            volumes.run("gunzip -c /backups/many.gz > /backups/many.db && rm /backups/many.gz*")
     kube.run(str(ROOT / "k8s/restore.sh"), "shortener", "many.db")
-
-
-def is_put(volumes, packed):
-    """Puts it there. Now and then `kubectl exec` ends its input before its end."""
-    with packed.open("rb") as file:
-        volumes.pipe("cat > /backups/many.gz", stdin=file)
-    return int(volumes.run("wc -c < /backups/many.gz")) == packed.stat().st_size
 
 
 def write(database, number):

@@ -167,8 +167,9 @@ class Watch:
     def write_targets(self):
         targets = []
         for name, pod in self.pods.items():
-            service, status = pod["metadata"]["labels"]["app.kubernetes.io/name"], pod["status"]
-            if service == "nats" or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
+            service, status = pod["metadata"]["labels"].get("app.kubernetes.io/name"), pod["status"]
+            # A pod that restores a database belongs to no workload.
+            if service in (None, "nats") or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
                 continue
             targets.append({"targets": [f"{status['podIP']}:9090"], "labels": {
                 "job": service, "namespace": kube.NAMESPACE, "pod": name, "part_of": "kurz"}})

@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "tests/monitoring"))
 from recording import Recording, metrics  # noqa: E402
 
 NAMESPACE = "kurz-test-watch"
+# As in the PodMonitor.
+SERVICES = {"auth", "shortener", "redirector", "analytics"}
 # Seconds. In earnest it is 15, but a scene lasts less than a minute.
 STEP = 2
 
@@ -138,7 +140,7 @@ class Watch:
     def all_answer(self):
         targets = json.loads(self.ask("/api/v1/targets"))["data"]["activeTargets"]
         answer = {one["labels"]["job"] for one in targets if one["health"] == "up"}
-        if missing := {"auth", "shortener", "redirector", "analytics"} - answer:
+        if missing := SERVICES - answer:
             raise Failed(f"{missing} do not: {[one['lastError'] for one in targets if one['lastError']]}")
         return True
 
@@ -167,8 +169,8 @@ class Watch:
     def write_targets(self):
         targets = []
         for name, pod in self.pods.items():
-            service, status = pod["metadata"]["labels"]["app.kubernetes.io/name"], pod["status"]
-            if service == "nats" or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
+            service, status = pod["metadata"]["labels"].get("app.kubernetes.io/name"), pod["status"]
+            if service not in SERVICES or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
                 continue
             targets.append({"targets": [f"{status['podIP']}:9090"], "labels": {
                 "job": service, "namespace": kube.NAMESPACE, "pod": name, "part_of": "kurz"}})

@@ -88,26 +88,29 @@ class Span:
 
 
 def followed(trace):
-    """The span of the redirect and that of its count, if both have come."""
-    spans = collected()
+    """The span of the redirect and that of its count."""
+    spans, exports = collected(trace)
     for redirect in spans:
         if redirect.trace == trace and redirect.service == "redirector":
             for count in spans:
                 if count.service == "analytics" and redirect.id in count.links:
                     return redirect, count
-    return None
+    raise Failed(f"{exports} times spans came, of the trace: {[(one.service, one.name) for one in spans] or 'none'}")
 
 
-def collected():
-    lines = kubectl("-n", NAMESPACE, "exec", "collector", "--", "sh", "-c", "cat /tmp/*.trace", check=False)
+def collected(trace):
+    """The spans that belong to a trace or name it, and how often any came."""
+    lines = kubectl("-n", NAMESPACE, "exec", "collector", "--", "sh", "-c", "cat /tmp/*.trace", check=False).split()
     spans = []
-    for line in lines.split():
-        for resource_spans in inside(base64.b64decode(line), 1):
+    for message in map(base64.b64decode, lines):
+        # There are many others, and reading takes its time.
+        for resource_spans in inside(message, 1) if bytes.fromhex(trace) in message else ():
             attributes = [dict(read(one)) for resource in inside(resource_spans, 1) for one in inside(resource, 1)]
             names = [dict(read(one[2])).get(1, b"").decode() for one in attributes if one.get(1) == b"service.name"]
             for scope in inside(resource_spans, 2):
-                spans += [Span(names[0] if names else "", span) for span in inside(scope, 2)]
-    return spans
+                of_trace = [span for span in inside(scope, 2) if bytes.fromhex(trace) in span]
+                spans += [Span(names[0] if names else "", span) for span in of_trace]
+    return spans, len(lines)
 
 
 def inside(message, wanted):

@@ -4,7 +4,7 @@ import base64
 import json
 import secrets
 
-from kube import Failed, kubectl, kurz, until
+from kube import Failed, kubectl, kurz, pods, until
 from life.scene import scene, settle, workload
 from scenes import TARGET
 
@@ -34,7 +34,10 @@ def _(run):
         code = run.stage.site.shorten(TARGET)["code"]
         follow = {"traceparent": f"00-{trace}-{parent}-01"}
         until("it is followed", lambda: run.stage.site.follow(code, follow).status == 302, 30)
-        redirect, count = until("a span of the redirect and one of its count", lambda: followed(trace), 60)
+        try:
+            redirect, count = until("a span of the redirect and one of its count", lambda: followed(trace), 60)
+        except Failed as error:
+            raise Failed(f"{error} {complaints()}") from error
     finally:
         set_env(traced, "OTEL_EXPORTER_OTLP_ENDPOINT-")
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
@@ -74,6 +77,13 @@ def put_up_collector(stage):
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
     kubectl("-n", NAMESPACE, "wait", "pod/collector", "--for=condition=Ready", "--timeout=60s")
     return kubectl("-n", NAMESPACE, "get", "pod/collector", "-o", "jsonpath={.status.podIP}")
+
+
+def complaints():
+    """What the senders said last of their exports."""
+    logs = "".join(kurz("logs", pod["metadata"]["name"], "--tail=500", check=False)
+                   for name in ("redirector", "analytics") for pod in pods(name))
+    return [line for line in logs.splitlines() if "xport" in line][-4:]
 
 
 class Span:

@@ -4,7 +4,7 @@ import base64
 import json
 import secrets
 
-from kube import Failed, kubectl, kurz, until
+from kube import Failed, kubectl, kurz, pods, until
 from life.scene import scene, settle, workload
 from scenes import TARGET
 
@@ -34,7 +34,10 @@ def _(run):
         code = run.stage.site.shorten(TARGET)["code"]
         follow = {"traceparent": f"00-{trace}-{parent}-01"}
         until("it is followed", lambda: run.stage.site.follow(code, follow).status == 302, 30)
-        redirect, count = until("a span of the redirect and one of its count", lambda: followed(trace), 60)
+        try:
+            redirect, count = until("a span of the redirect and one of its count", lambda: followed(trace), 60)
+        except Failed as error:
+            raise Failed(f"{error} {complaints()}") from error
     finally:
         set_env(traced, "OTEL_EXPORTER_OTLP_ENDPOINT-")
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
@@ -64,7 +67,8 @@ def put_up_collector(stage):
                                 "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
                 "name": "collector", "image": stage.nats_image, "command": ["sh", "-c", LISTEN],
-                "env": [{"name": "COLLECT", "value": COLLECT}],
+                # To Kubernetes "$$" is a dollar.
+                "env": [{"name": "COLLECT", "value": COLLECT.replace("$", "$$")}],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
             }],
@@ -74,6 +78,13 @@ def put_up_collector(stage):
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
     kubectl("-n", NAMESPACE, "wait", "pod/collector", "--for=condition=Ready", "--timeout=60s")
     return kubectl("-n", NAMESPACE, "get", "pod/collector", "-o", "jsonpath={.status.podIP}")
+
+
+def complaints():
+    """What the senders said last of their exports."""
+    logs = "".join(kurz("logs", pod["metadata"]["name"], "--tail=500", check=False)
+                   for name in ("redirector", "analytics") for pod in pods(name))
+    return [line for line in logs.splitlines() if "xport" in line][-4:]
 
 
 class Span:
@@ -88,26 +99,29 @@ class Span:
 
 
 def followed(trace):
-    """The span of the redirect and that of its count, if both have come."""
-    spans = collected()
+    """The span of the redirect and that of its count."""
+    spans, exports = collected(trace)
     for redirect in spans:
         if redirect.trace == trace and redirect.service == "redirector":
             for count in spans:
                 if count.service == "analytics" and redirect.id in count.links:
                     return redirect, count
-    return None
+    raise Failed(f"{exports} times spans came, of the trace: {[(one.service, one.name) for one in spans] or 'none'}")
 
 
-def collected():
-    lines = kubectl("-n", NAMESPACE, "exec", "collector", "--", "sh", "-c", "cat /tmp/*.trace", check=False)
+def collected(trace):
+    """The spans that belong to a trace or name it, and how often any came."""
+    lines = kubectl("-n", NAMESPACE, "exec", "collector", "--", "sh", "-c", "cat /tmp/*.trace", check=False).split()
     spans = []
-    for line in lines.split():
-        for resource_spans in inside(base64.b64decode(line), 1):
+    for message in map(base64.b64decode, lines):
+        # There are many others, and reading takes its time.
+        for resource_spans in inside(message, 1) if bytes.fromhex(trace) in message else ():
             attributes = [dict(read(one)) for resource in inside(resource_spans, 1) for one in inside(resource, 1)]
             names = [dict(read(one[2])).get(1, b"").decode() for one in attributes if one.get(1) == b"service.name"]
             for scope in inside(resource_spans, 2):
-                spans += [Span(names[0] if names else "", span) for span in inside(scope, 2)]
-    return spans
+                of_trace = [span for span in inside(scope, 2) if bytes.fromhex(trace) in span]
+                spans += [Span(names[0] if names else "", span) for span in of_trace]
+    return spans, len(lines)
 
 
 def inside(message, wanted):

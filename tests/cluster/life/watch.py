@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "tests/monitoring"))
 from recording import Recording, metrics  # noqa: E402
 
 NAMESPACE = "kurz-test-watch"
+# As in the PodMonitor.
+SERVICES = {"auth", "shortener", "redirector", "analytics"}
 # Seconds. In earnest it is 15, but a scene lasts less than a minute.
 STEP = 2
 
@@ -138,7 +140,7 @@ class Watch:
     def all_answer(self):
         targets = json.loads(self.ask("/api/v1/targets"))["data"]["activeTargets"]
         answer = {one["labels"]["job"] for one in targets if one["health"] == "up"}
-        if missing := {"auth", "shortener", "redirector", "analytics"} - answer:
+        if missing := SERVICES - answer:
             raise Failed(f"{missing} do not: {[one['lastError'] for one in targets if one['lastError']]}")
         return True
 
@@ -152,8 +154,8 @@ class Watch:
         text = []
         for line in output:
             text.append(line)
-            # An object is a line, or, from an older kubectl, ends with the first one that is not indented.
-            if line.endswith("}\n") and not line.startswith(" "):
+            # An object ends with the first line that is closed and not indented.
+            if line == "}\n":
                 event, text = json.loads("".join(text)), []
                 pod = event["object"]
                 pods = dict(self.pods)
@@ -168,8 +170,7 @@ class Watch:
         targets = []
         for name, pod in self.pods.items():
             service, status = pod["metadata"]["labels"].get("app.kubernetes.io/name"), pod["status"]
-            # A pod that restores a database belongs to no workload.
-            if service in (None, "nats") or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
+            if service not in SERVICES or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
                 continue
             targets.append({"targets": [f"{status['podIP']}:9090"], "labels": {
                 "job": service, "namespace": kube.NAMESPACE, "pod": name, "part_of": "kurz"}})
@@ -246,7 +247,8 @@ def put_up_relay(stage):
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
                 "name": "relay", "image": stage.nats_image, "command": ["sh", "-c", LISTEN],
-                "env": [{"name": "RELAY", "value": RELAY}],
+                # To Kubernetes "$$" is a dollar.
+                "env": [{"name": "RELAY", "value": RELAY.replace("$", "$$")}],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
             }],
         },

@@ -154,8 +154,8 @@ class Watch:
         text = []
         for line in output:
             text.append(line)
-            # An object ends with the first line that is closed and not indented.
-            if line == "}\n":
+            # An object is a line, or, from an older kubectl, ends with the first one that is not indented.
+            if line.endswith("}\n") and not line.startswith(" "):
                 event, text = json.loads("".join(text)), []
                 pod = event["object"]
                 pods = dict(self.pods)

@@ -97,12 +97,11 @@ class Recording:
         """One block for each target. `1*3 _ 2` is three times 1, nothing, and 2."""
         targets = {}
         for (name, labels), values in self.series.items():
-            of_target = tuple(label for label in labels if label[0] in TARGET)
-            own = tuple(label for label in labels if label not in of_target)
-            targets.setdefault(of_target, []).append(f"{name}{braces(own)} {short(values)}")
+            own = tuple(label for label in labels if label not in target(labels))
+            targets.setdefault(target(labels), []).append(f"{name}{braces(own)} {short(values)}")
         head = [f"step {self.step}", f"began {self.began}", f"left_alone {self.left_alone}"]
         blocks = ["\n".join(head)]
-        blocks += ["\n".join([braces(target), *sorted(lines)]) for target, lines in sorted(targets.items())]
+        blocks += ["\n".join([braces(labels), *sorted(lines)]) for labels, lines in sorted(targets.items())]
         path.write_text("\n\n".join(blocks) + "\n")
 
     @classmethod
@@ -111,10 +110,10 @@ class Recording:
         marks = dict(line.split() for line in head.splitlines())
         series = {}
         for block in blocks:
-            target, *lines = block.splitlines()
+            first, *lines = block.splitlines()
             for line in lines:
                 name, own, values = re.fullmatch(r"(\w+)({.*})? ([^{}]*)", line).groups()
-                series[name, tuple(sorted(labels_of(target) | labels_of(own or "")))] = long(values)
+                series[name, tuple(sorted(labels_of(first) | labels_of(own or "")))] = long(values)
         return cls(path.stem, float(marks["step"]), int(marks["began"]), int(marks["left_alone"]), series)
 
     def test(self, lasting):
@@ -134,8 +133,14 @@ class Recording:
             return self.left_alone + (time - drawn_out) / self.step
 
         places = [source(tick * TICK) for tick in range(int(whole / TICK) + 1)]
+        # A scene begins and ends with everything ready that is asked for: who is down then is on its way out.
+        leaving = {target(labels) for (name, labels), values in self.series.items() if name == "up" and not values[-1]}
         series = []
         for (name, labels), values in self.news().items():
+            if target(labels) in leaving:
+                values = [*values, None]
+            if name == "up" and not values[0]:
+                values = [None, *values[1:]]
             shown = [sample(values, place, is_counter(name)) for place in places]
             series.append({"series": name + braces(labels), "values": notation(shown)})
         firing = f'count by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{int(whole)}s]))'
@@ -170,6 +175,10 @@ class Recording:
         if not got:
             raise ValueError(f"promtool on {self.scene}: {said.strip()}")
         return set(re.findall(r'alertname=\\?"(\w+)', got[1]))
+
+
+def target(labels):
+    return tuple(label for label in labels if label[0] in TARGET)
 
 
 def without_instance(labels):

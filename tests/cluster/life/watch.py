@@ -2,6 +2,7 @@
 the cluster is done to it. It finds its targets as the PodMonitor of k8s/components/monitoring does, and reaches them
 by their addresses through a pod in a namespace that may collect metrics."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -134,6 +135,7 @@ class Watch:
         try:
             until("Prometheus is ready", lambda: self.ask("/-/ready"), 60)
             until("every service answers", self.all_answer, 60)
+            self.ended.wait(2 * STEP)
         except Failed as error:
             raise Failed(f"{error}: {log.read_text()[-2000:]}") from error
 
@@ -143,6 +145,12 @@ class Watch:
         if missing := SERVICES - answer:
             raise Failed(f"{missing} do not: {[one['lastError'] for one in targets if one['lastError']]}")
         return True
+
+    def is_whole(self):
+        """Whether it knows the pods that there are, and no others."""
+        targets = json.loads(self.ask("/api/v1/targets"))["data"]["activeTargets"]
+        known = {one["labels"]["pod"] for one in targets if "pod" in one["labels"]}
+        return known == {one["labels"]["pod"] for one in self.wanted()}
 
     def ask(self, path, **words):
         body = urllib.parse.urlencode(words).encode() or None
@@ -166,16 +174,18 @@ class Watch:
                 self.pods = pods
                 self.write_targets()
 
-    def write_targets(self):
-        targets = []
+    def wanted(self):
+        """The targets that there are now, as Prometheus reads them from a file."""
         for name, pod in self.pods.items():
             service, status = pod["metadata"]["labels"].get("app.kubernetes.io/name"), pod["status"]
             if service not in SERVICES or not status.get("podIP") or status["phase"] in ("Failed", "Succeeded"):
                 continue
-            targets.append({"targets": [f"{status['podIP']}:9090"], "labels": {
-                "job": service, "namespace": kube.NAMESPACE, "pod": name, "part_of": "kurz"}})
+            yield {"targets": [f"{status['podIP']}:9090"], "labels": {
+                "job": service, "namespace": kube.NAMESPACE, "pod": name, "part_of": "kurz"}}
+
+    def write_targets(self):
         new = self.targets.with_suffix(".new")
-        new.write_text(json.dumps(targets))
+        new.write_text(json.dumps(list(self.wanted())))
         os.replace(new, self.targets)
 
     def handler(watch):
@@ -195,6 +205,11 @@ class Watch:
 
     def look(self, row, began):
         """Which alerts a scene brought that began then, by `time.time`; says so in its row."""
+        # Prometheus learns of new pods some seconds late. And there is to be some quiet, also before the next scene.
+        with contextlib.suppress(Failed):
+            until("every pod answers", lambda: self.all_answer() and self.is_whole(), 30)
+        self.ended.wait(2 * STEP)
+        began -= 2 * STEP
         end, scene = time.time(), row.scene.name
         query = f'{{__name__=~"{"|".join(sorted(metrics()))}", namespace="{kube.NAMESPACE}"}}[{int(end - began) + 1}s]'
         answer = json.loads(self.ask("/api/v1/query", query=query, time=f"{end:.3f}"))

@@ -76,7 +76,13 @@ class Site:
         return self.ask("GET", f"/{code}", token=False, headers=headers)
 
     def clicks(self, code):
-        return self.ask("GET", f"/analytics/links/{code}", expect=200).json()["clicks"]
+        answer = self.ask("GET", f"/analytics/links/{code}")
+        if answer.status == 404:
+            # It hears of links as the redirectors do, a moment after they were made, and writes them to its disk.
+            return 0
+        if answer.status != 200:
+            raise Failed(f"the clicks of {code}: {answer.status}: {answer.body[:300]!r}")
+        return answer.json()["clicks"]
 
     def referrers(self, code):
         """How often each referrer of a link came. Exact only while nothing is counted."""

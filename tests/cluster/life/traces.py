@@ -67,7 +67,8 @@ def put_up_collector(stage):
                                 "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
                 "name": "collector", "image": stage.nats_image, "command": ["sh", "-c", LISTEN],
-                "env": [{"name": "COLLECT", "value": COLLECT}],
+                # To Kubernetes "$$" is a dollar.
+                "env": [{"name": "COLLECT", "value": COLLECT.replace("$", "$$")}],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
             }],

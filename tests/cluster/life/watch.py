@@ -162,8 +162,8 @@ class Watch:
         text = []
         for line in output:
             text.append(line)
-            # An object ends with the first line that is closed and not indented.
-            if line == "}\n":
+            # An object is a line, or, from an older kubectl, ends with the first one that is not indented.
+            if line.endswith("}\n") and not line.startswith(" "):
                 event, text = json.loads("".join(text)), []
                 pod = event["object"]
                 pods = dict(self.pods)
@@ -262,7 +262,8 @@ def put_up_relay(stage):
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
                 "name": "relay", "image": stage.nats_image, "command": ["sh", "-c", LISTEN],
-                "env": [{"name": "RELAY", "value": RELAY}],
+                # To Kubernetes "$$" is a dollar.
+                "env": [{"name": "RELAY", "value": RELAY.replace("$", "$$")}],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
             }],
         },

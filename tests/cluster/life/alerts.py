@@ -33,6 +33,7 @@ SCENES = {
     "no-dns": Alerts(lasting={"KurzPodNotReady", "KurzClicksNotFollowed", "KurzClicksNotCounted"}),
     "read-only-volumes": Alerts(lasting={"KurzServiceDown"}),
     "store-full": Alerts(lasting=NATS),
+    "disk-full": Alerts(lasting=NATS),
 }
 
 

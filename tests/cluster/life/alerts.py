@@ -24,6 +24,10 @@ SCENES = {
     "bad-nats": Alerts(lasting={"KurzPodNotReady"}),
     "node-dies": Alerts(lasting=NODE),
     "node-cut-off": Alerts(lasting=NODE),
+    # Who was connected to the nats-server there notices after a while.
+    "node-lost": Alerts(lasting={"KurzRedirectorDown", "KurzClicksWaiting"}),
+    # One answer in five was not acknowledged meanwhile, and nobody comes afterwards to make that less.
+    "node-lost-ack": Alerts({"KurzAnswersNotAcknowledged"}),
     "cluster-stopped": Alerts(lasting={"KurzNoRedirector", "KurzRedirectorDown", "KurzServiceDown"}),
     # In both a redirector is replaced meanwhile. Of the clicks that go with one only its log tells: the stream never
     # heard of them.

@@ -11,22 +11,33 @@ class Alerts(NamedTuple):
     lasting: set | None = None
 
 
-NODE = {"KurzServiceDown", "KurzRedirectorDown", "KurzPodNotReady", "KurzClicksNotCounted"}
+# Kubernetes misses the node only shortly before it comes back: KurzPodNotReady would follow.
+NODE = {"KurzServiceDown", "KurzRedirectorDown", "KurzClicksNotCounted"}
 NATS = {"KurzClicksWaiting", "KurzClicksNotFollowed"}
+# It has no links, and is not ready.
+REDIRECTOR_WITHOUT_NATS = {"KurzPodNotReady", "KurzLinkTableDiffers"}
 
 # A scene that is not here brings none.
 SCENES = {
-    "bad-redirector": Alerts(lasting={"KurzPodNotReady"}),
+    "bad-redirector": Alerts(lasting=REDIRECTOR_WITHOUT_NATS),
     "bad-analytics": Alerts(lasting={"KurzPodNotReady", "KurzServiceDown", "KurzClicksNotCounted"}),
     "bad-nats": Alerts(lasting={"KurzPodNotReady"}),
     "node-dies": Alerts(lasting=NODE),
     "node-cut-off": Alerts(lasting=NODE),
+    # Who was connected to the nats-server there notices after a while.
+    "node-lost": Alerts(lasting={"KurzRedirectorDown", "KurzClicksWaiting"}),
+    # One answer in five was not acknowledged meanwhile, and nobody comes afterwards to make that less.
+    "node-lost-ack": Alerts({"KurzAnswersNotAcknowledged"}),
     "cluster-stopped": Alerts(lasting={"KurzNoRedirector", "KurzRedirectorDown", "KurzServiceDown"}),
-    "nats-away": Alerts(lasting=NATS),
-    "nats-away-too-long": Alerts({"KurzClicksMissing"}, NATS | {"KurzClicksMissing"}),
-    "no-dns": Alerts(lasting=set()),
+    # In both a redirector is replaced meanwhile. Of the clicks that go with one only its log tells: the stream never
+    # heard of them.
+    "nats-away": Alerts(lasting=NATS | REDIRECTOR_WITHOUT_NATS),
+    "nats-away-too-long": Alerts(lasting=NATS | REDIRECTOR_WITHOUT_NATS),
+    # A nats-server is deleted, and who was connected to it finds no other one.
+    "no-dns": Alerts(lasting={"KurzPodNotReady", "KurzClicksNotFollowed", "KurzClicksNotCounted"}),
     "read-only-volumes": Alerts(lasting={"KurzServiceDown"}),
-    "store-full": Alerts(lasting={"KurzClicksWaiting"}),
+    "store-full": Alerts(lasting=NATS),
+    "disk-full": Alerts(lasting=NATS),
 }
 
 

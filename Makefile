@@ -22,10 +22,11 @@ test-cluster: ## try both overlays on the Kubernetes of KUBECONFIG, which is mad
 	tests/cluster/run.py
 
 test-cluster-chaos: ## do to kurz under load what Kubernetes does to everybody, write docs/reliability.md
+	.ci/install-prometheus
 	tests/cluster/chaos.py --write
 
 test-monitoring: ## check alert rules and dashboards, and that every alert fires when it should
-	.ci/install-promtool
+	.ci/install-prometheus
 	tests/monitoring/check
 
 lint: ## check format, lints and documentation

@@ -117,12 +117,14 @@ store_subscribers() {
     store subscribers "$folder/subscribers"
 }
 
-# Has every nats-server that runs read the rights anew. A Secret takes up to two minutes to reach a pod.
+# Has every nats-server that runs read the rights anew. A Secret takes up to two minutes to reach a pod, unless the
+# pod changes in some other way: then its kubelet looks at once.
 reload() {
     local pod deadline
     for pod in $(kubectl get pod -n "$namespace" -l app.kubernetes.io/name=nats \
         --field-selector=status.phase=Running -o name); do
         say "$pod: waiting for the new rights"
+        kubectl annotate -n "$namespace" --overwrite "$pod" "kurz/rights-read=$(date +%s)" >&2
         deadline=$((SECONDS + 180))
         until kubectl exec -n "$namespace" "$pod" -c nats -- cat /etc/nats/authorization/authorization.conf 2>/dev/null |
             cmp -s - "$folder/made/nats/authorization.conf"; do
@@ -144,6 +146,19 @@ all() { # [--partitions NUMBER]
     reload
 }
 
+# Waits until no pod of a service is on its way out: a redirector then still publishes its last clicks, with the key
+# that it has, and it may wait for NATS until its grace period ends.
+gone() { # SERVICE
+    local deadline=$((SECONDS + 900)) ending
+    while :; do
+        ending=$(kubectl get pod -n "$namespace" -l "app.kubernetes.io/name=$1" \
+            -o jsonpath='{.items[*].metadata.deletionTimestamp}')
+        [ -n "$ending" ] || return 0
+        [ "$SECONDS" -lt "$deadline" ] || die "pods of $1 do not end; run this again when they have"
+        sleep 1
+    done
+}
+
 rotate() { # SERVICE
     local service=$1 own=$folder/made/$1 workload
     [[ " ${services[*]} " == *" $service "* ]] || die "rotate what? One of: ${services[*]}"
@@ -162,6 +177,7 @@ rotate() { # SERVICE
     say "2 of 3: $service takes the new key"
     kubectl rollout restart -n "$namespace" "$workload" >&2
     kubectl rollout status -n "$namespace" "$workload" --timeout=15m >&2
+    gone "$service"
     say "3 of 3: the old key is let in no more"
     rm "$own/old.nk"
     make

@@ -61,9 +61,12 @@ require_worker() {
     [ "$free" -gt 0 ] || fail "no node takes ordinary pods yet: join a worker (setup.sh worker), or run setup.sh control-plane --single-node; then run this again"
 }
 
-# A manifest is done when the API server would change nothing.
+# A manifest is done when the API server would change nothing, and what it asks for runs.
 manifest='' rollout=()
-manifest_applied() { kubectl diff --server-side --force-conflicts -f "$manifest" >/dev/null 2>&1; }
+manifest_applied() {
+    kubectl diff --server-side --force-conflicts -f "$manifest" >/dev/null 2>&1 || return 1
+    [ ${#rollout[@]} -eq 0 ] || kubectl rollout status "${rollout[@]}" --timeout=1s >/dev/null 2>&1
+}
 apply_manifest() {
     run kubectl apply --server-side --force-conflicts -f "$manifest"
     [ ${#rollout[@]} -eq 0 ] || run kubectl rollout status "${rollout[@]}" --timeout=300s

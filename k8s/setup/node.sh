@@ -10,10 +10,12 @@ turn_swap_off() {
 
 modules=(overlay br_netfilter)
 modules_conf() { printf '%s\n' "${modules[@]}"; }
+# What is built into the kernel may not be in /sys/module.
+built_in() { grep -qs "/$1\.ko\$" "$ROOT/lib/modules/$(uname -r)/modules.builtin"; }
 modules_loaded() {
     local module
     modules_conf | same /etc/modules-load.d/kurz-kubernetes.conf || return 1
-    for module in "${modules[@]}"; do has "/sys/module/$module" || return 1; done
+    for module in "${modules[@]}"; do has "/sys/module/$module" || built_in "$module" || return 1; done
 }
 load_modules() {
     modules_conf | put /etc/modules-load.d/kurz-kubernetes.conf 0644

@@ -50,10 +50,16 @@ join_cluster() {
     fi
     run rm -f "$ROOT$SETTINGS/join.yaml" "$ROOT$STATE/join-begun"
 }
+# kubeadm ends before the kubelet has made itself known, and it may never do.
+kubelet_conf=/etc/kubernetes/kubelet.conf
+this_node() { hostname | tr '[:upper:]' '[:lower:]'; }
+node_known() { kubectl --kubeconfig "$ROOT$kubelet_conf" get node "$(this_node)" >/dev/null 2>&1; }
+await_node() { run kubectl --kubeconfig "$ROOT$kubelet_conf" wait "node/$(this_node)" --for=create --timeout=120s; }
 worker() {
     [ "$join" ] || fail "worker needs --join FILE or --join - (the output of 'setup.sh join-command' on the control plane)"
     node
     step "this node is part of the cluster" joined join_cluster \
         "read kubeadm's message above; tokens are valid for an hour: get another by join-command; this host must reach the control plane's port 6443"
+    step "the cluster knows this node" node_known await_node "journalctl -u kubelet says why it does not run"
     [ "$dry_run" ] || printf '\nThis worker joined. When all have: k8s/setup.sh addons on the control plane.\n'
 }

@@ -1,6 +1,8 @@
 """kubectl, and waiting for what it says."""
 
+import http.client
 import json
+import re
 import subprocess
 import time
 
@@ -73,3 +75,43 @@ def restarts():
 
 def in_pod(name, *words, **options):
     return kurz("exec", name, "--", *words, **options)
+
+
+class Forward:
+    """A port of a pod as one of this machine, from when it is entered; nobody's policies are asked."""
+
+    def __init__(self, pod, port, namespace=NAMESPACE):
+        words = ("kubectl", "-n", namespace, "port-forward", pod, f":{port}", "--address=127.0.0.1")
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = self.process.stdout.readline()
+        if not (found := re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", said)):
+            self.__exit__()
+            raise Failed(f"port {port} of {pod} is not forwarded: {said.strip()}")
+        self.port = int(found[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate()
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+
+    def read(self, path):
+        """Status and text of what is there."""
+        connection = self.connection()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except http.client.HTTPException as error:
+            raise Failed(f"{path}: {error!r}") from error
+        finally:
+            connection.close()
+
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        text = self.read("/metrics")[1]
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))

@@ -45,9 +45,16 @@ class Stage:
         self.site = Site(self.host, self.address, self.authorities())
 
     def put_up(self):
+        self.begin()
+        self.apply(self.overlay)
+
+    def begin(self):
+        """An empty namespace, with the secrets."""
         tear_down()
         kube.run(str(ROOT / "k8s/secrets.sh"))
-        kubectl("apply", "--server-side", "-k", str(ROOT / "tests/cluster" / self.overlay))
+
+    def apply(self, overlay, *options):
+        kubectl("apply", "--server-side", *options, "-k", str(ROOT / "tests/cluster" / overlay))
 
 
 def load_images(file):

@@ -14,6 +14,8 @@ from load import Load
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = "https://example.com/a-page"
+# bytes that `kubectl exec` is given at once
+PIECE = 4 << 20
 
 
 def pods_are_ready_under_restricted(stage):
@@ -68,6 +70,8 @@ def a_live_stream_through_the_ingress(stage):
     """a click is an event on the stream within two seconds, so nothing on the way keeps it back"""
     site = stage.site
     code = site.shorten(TARGET)["code"]
+    # It hears of links as the redirectors do: a moment after they were made.
+    until("analytics knows the link", lambda: site.ask("GET", f"/analytics/links/{code}").status == 200, 10)
     lines = site.events(f"/analytics/links/{code}/stream")
     took = []
 
@@ -158,7 +162,7 @@ def policies_refuse_what_is_not_drawn(stage):
     return f"{len(askers) * len(targets)} pairs tried"
 
 
-def asker(stage, namespace, name, labels):
+def asker(stage, namespace, name, labels, command="sleep 600"):
     pod = {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -167,7 +171,7 @@ def asker(stage, namespace, name, labels):
             "automountServiceAccountToken": False,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
-                "name": "asker", "image": stage.nats_image, "command": ["sleep", "600"],
+                "name": "asker", "image": stage.nats_image, "command": ["sh", "-c", command],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 # Services find their pods by labels: it must not become one of them.
                 "readinessProbe": {"exec": {"command": ["false"]}},
@@ -261,27 +265,69 @@ def a_database_comes_back(stage):
 
 
 def delete_database(stage, service, name):
-    kurz("scale", "statefulset", service, "--replicas=0")
-    kurz("wait", f"pod/{service}-0", "--for=delete", "--timeout=120s")
-    wipe = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wipe", "namespace": kube.NAMESPACE},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001,
-                                "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "wipe", "image": stage.nats_image,
-                "command": ["sh", "-c", f"rm -v /data/{name}*"],
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-            }],
-            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": f"data-{service}-0"}}],
-        },
-    }
-    kurz("apply", "-f", "-", stdin=json.dumps(wipe))
-    kurz("wait", "pod/wipe", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
-    kurz("delete", "pod", "wipe")
+    with Volumes(stage, service) as volumes:
+        volumes.run(f"rm -v /data/{name}*")
+
+
+class Volumes:
+    """Those of a service, in the hands of a shell, while the service is stopped. It stays so for a restore."""
+
+    def __init__(self, stage, service):
+        self.service, self.image, self.pod = service, stage.nats_image, f"volumes-of-{service}"
+
+    def __enter__(self):
+        kurz("scale", "statefulset", self.service, "--replicas=0")
+        kurz("wait", f"pod/{self.service}-0", "--for=delete", "--timeout=120s")
+        claims = [f"{name}-{self.service}-0" for name in ("data", "backups")]
+        claims = [claim for claim in claims if kurz("get", "pvc", claim, "--ignore-not-found")]
+        pod = {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.pod, "namespace": kube.NAMESPACE},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 0,
+                "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001,
+                                    "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "shell", "image": self.image, "command": ["sleep", "3600"],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [{"name": claim.split("-")[0], "mountPath": f"/{claim.split('-')[0]}"}
+                                     for claim in claims],
+                }],
+                "volumes": [{"name": claim.split("-")[0], "persistentVolumeClaim": {"claimName": claim}}
+                            for claim in claims],
+            },
+        }
+        kurz("apply", "-f", "-", stdin=json.dumps(pod))
+        kurz("wait", f"pod/{self.pod}", "--for=condition=Ready", "--timeout=120s")
+        return self
+
+    def __exit__(self, fault, *_):
+        kurz("delete", "pod", self.pod)
+        if fault:
+            kurz("scale", "statefulset", self.service, "--replicas=1")
+
+    def run(self, command):
+        return in_pod(self.pod, "sh", "-c", command)
+
+    def fetch(self, path, file):
+        with open(file, "wb") as target:
+            if self.exec(f"gzip -1 < {path}", stdout=target).returncode:
+                raise Failed(f"{path} can't be read")
+
+    def put(self, data, path):
+        """Piece by piece: a long `kubectl exec` now and then ends before its input does."""
+        self.run(f": > {path}")
+        for at in range(0, len(data), PIECE):
+            until(f"{path} is there up to {at + PIECE}", lambda at=at: self.put_piece(data[at:at + PIECE], path), 60)
+
+    def put_piece(self, piece, path):
+        words = f"cat > {path}.piece && [ $(wc -c < {path}.piece) = {len(piece)} ] && cat {path}.piece >> {path}"
+        return self.exec(words, input=piece, stderr=subprocess.DEVNULL).returncode == 0
+
+    def exec(self, command, **streams):
+        words = ("kubectl", "-n", kube.NAMESPACE, "exec", "-i", self.pod, "--", "sh", "-c", command)
+        return subprocess.run(words, check=False, timeout=300, **streams)
 
 
 def a_key_is_rotated_without_a_stop(stage):

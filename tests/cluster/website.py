@@ -42,8 +42,8 @@ class Site:
     def connection(self, patience=15):
         return Connection(self.host, self.address, self.authorities, patience)
 
-    def ask(self, method, path, body=None, agent=BROWSER, expect=None, token=True):
-        headers = {"user-agent": agent}
+    def ask(self, method, path, body=None, agent=BROWSER, expect=None, token=True, headers=None):
+        headers = {"user-agent": agent, **(headers or {})}
         if body is not None:
             body, headers["content-type"] = json.dumps(body), "application/json"
         if token and self.token:
@@ -72,11 +72,17 @@ class Site:
         body = {"url": url} | ({"code": code} if code else {})
         return self.ask("POST", "/shortener/links", body, expect=201).json()
 
-    def follow(self, code):
-        return self.ask("GET", f"/{code}", token=False)
+    def follow(self, code, headers=None):
+        return self.ask("GET", f"/{code}", token=False, headers=headers)
 
     def clicks(self, code):
-        return self.ask("GET", f"/analytics/links/{code}", expect=200).json()["clicks"]
+        answer = self.ask("GET", f"/analytics/links/{code}")
+        if answer.status == 404:
+            # It hears of links as the redirectors do, a moment after they were made, and writes them to its disk.
+            return 0
+        if answer.status != 200:
+            raise Failed(f"the clicks of {code}: {answer.status}: {answer.body[:300]!r}")
+        return answer.json()["clicks"]
 
     def referrers(self, code):
         """How often each referrer of a link came. Exact only while nothing is counted."""

@@ -163,15 +163,24 @@ case $self in
             "-n kube-system") look && printf 'networking:\n  dnsDomain: cluster.local\n  podSubnet: 10.244.0.0/16\n' ;;
             "diff --server-side") look && [ -e "$HOST/applied/$(sum "$5")" ] ;;
             "apply --server-side") change && set_key applied "$(sum "$5")" "$5" ;;
-            "rollout status" | "wait --for=condition=Ready")
+            "get node") look && [ "$(key nodes known)" = "$3" ] ;;
+            "wait node/"*) change && set_key nodes known "${2#node/}" ;;
+            "wait --for=condition=Ready")
                 if [[ $* == *--timeout=1s* ]]; then
                     look
                     [ "$(key nodes ready)" = yes ]
-                elif [ "$1" = wait ]; then
-                    change
-                    set_key nodes ready yes
                 else
                     change
+                    set_key nodes ready yes
+                fi
+                ;;
+            "rollout status")
+                if [[ $* == *--timeout=1s* ]]; then
+                    look
+                    key rollouts "$5" >/dev/null
+                else
+                    change
+                    set_key rollouts "$5" yes
                 fi
                 ;;
             *) echo "unknown: $line" >&2 && exit 2 ;;

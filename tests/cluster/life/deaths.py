@@ -135,23 +135,31 @@ def command_node(action, node):
 
 
 def expendable(run):
-    """A node without which visitors still come in: neither the address they come through is on it, nor the only
-    ingress controller. Of several, the one that takes most with it; first of all analytics."""
+    """Of the nodes without which visitors still come in the one that takes most with it; first of all analytics."""
+    def worth(name):
+        here = names_on(name)
+        return "redirector" in here, "analytics" in here, len(here)
+    return max(run.in_any_order(spare_nodes(run.stage)), key=worth)
+
+
+def spare_nodes(stage):
+    """Those without which visitors still come in: neither the address they come through is on it, nor the only
+    ingress controller."""
     ingress = {pod["spec"]["nodeName"] for pod in
                get("pod", "-n", "traefik", "-l", "app.kubernetes.io/name=traefik")["items"]}
 
     def is_needed(node):
         addresses = {address["address"] for address in node["status"]["addresses"]}
-        return run.stage.address[0] in addresses or ingress == {node["metadata"]["name"]}
+        return stage.address[0] in addresses or ingress == {node["metadata"]["name"]}
     nodes = get("node")["items"]
     names = [node["metadata"]["name"] for node in nodes if not is_needed(node)]
     if len(nodes) < 3 or not names:
         raise Skipped("it takes three nodes, one of which visitors don't come through")
+    return names
 
-    def worth(name):
-        here = [pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in on(name)]
-        return "redirector" in here, "analytics" in here, len(here)
-    return max(run.in_any_order(names), key=worth)
+
+def names_on(node):
+    return [pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in on(node)]
 
 
 def on(node):

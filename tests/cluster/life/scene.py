@@ -5,6 +5,7 @@ import random
 import re
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import Callable, NamedTuple
 
@@ -26,6 +27,8 @@ NONE = "none"
 IN_FLIGHT = "in flight"
 # as many as the pod that took them with it said
 SAID = "said"
+# as many as a pod that is gone for good, with its volume, may not have published, which the scene says
+UNPUBLISHED = "unpublished"
 # any number, which the table tells: there is nobody who could answer, or the volume is gone
 TOLD = "told"
 
@@ -63,10 +66,14 @@ class Run:
     stage: object
     random: random.Random
     load: Load
+    # requests a second
+    rate: int
     # redirectors that died without a word
     deaths: int = 0
     # clicks that pods said to take with them
     said: int = 0
+    # clicks that may be nowhere but on a volume that is gone
+    unpublished: int = 0
     # since when nothing is done to the cluster but by itself
     left_alone: float = field(default_factory=time.monotonic)
 
@@ -103,6 +110,12 @@ class Row:
     seconds: float | None = None
     broken: list = field(default_factory=list)
     faults: list = field(default_factory=list)
+    # when something began to be done to the cluster, and since when nothing was
+    began: float = field(default_factory=time.monotonic)
+    left_alone: float = field(default_factory=time.monotonic)
+    # alerts that it brought, for people, and whether it were the right ones; only if it was watched
+    alerts: str = ""
+    is_alarmed_well: bool = True
 
 
 def play(one, stage, seed, per_second):
@@ -115,19 +128,23 @@ def play(one, stage, seed, per_second):
     probe = Probe(site)
     missing = audited()
     load = Load(site, codes, per_second, VISITORS, PATIENCE)
-    run = Run(stage, random.Random(f"{seed} {one.name}"), load)
+    run = Run(stage, random.Random(f"{seed} {one.name}"), load, per_second)
     try:
         with load:
             run.more(per_second)
             run.leave_alone()
+            row.began = run.left_alone
             row.note = one.play(run) or ""
             row.seconds = recovered(probe) - run.left_alone
             run.more(per_second)
     except Skipped as reason:
         row.skipped, row.note = True, str(reason)
         return row
-    except (Failed, OSError, LookupError, ValueError) as error:
+    # A fault of a scene is one of its own, not of those that come after it.
+    except Exception as error:
+        traceback.print_exc()
         row.broken.append(f"{type(error).__name__}: {error}")
+    row.left_alone = run.left_alone
     # However it went, what was answered is to be counted.
     try:
         tally(row, site, load, probe)
@@ -233,6 +250,11 @@ def judge(row, run, missing):
         # A request that failed may have left a click behind, too.
         if not row.lost <= run.said <= row.lost + row.failed:
             row.broken.append(f"{row.lost} clicks are lost, and {run.said} said to be")
+    elif one.lost == UNPUBLISHED:
+        if row.lost > run.unpublished:
+            row.broken.append(f"{row.lost} clicks are lost, at most {run.unpublished} may be")
+        if missing > row.lost + row.failed:
+            row.broken.append(f"analytics misses {missing} clicks")
     elif one.lost == NONE:
         if row.lost:
             row.broken.append(f"{row.lost} clicks are lost")

@@ -17,7 +17,7 @@ use nkeys::KeyPair;
 use crate::rendering::{repository, tool};
 
 /// How often a rotation changes something: each time it may be cut off.
-const CHANGES_OF_A_ROTATION: usize = 8;
+const CHANGES_OF_A_ROTATION: usize = 9;
 
 /// The id of an account.
 const OWNER: &str = "0199a5a0-0000-7000-8000-000000000001";
@@ -219,7 +219,7 @@ async fn a_key_is_rotated_in_three_steps() {
     assert_eq!(changes.split(", ").count(), CHANGES_OF_A_ROTATION);
     assert_eq!(
         changes,
-        "store nats-authorization, store auth, reload, restart auth, auth runs, \
+        "store nats-authorization, store auth, reload, restart auth, auth runs, the old auth ends, \
          store auth, store nats-authorization, reload"
     );
     assert!(!cluster.lets_in(&old) && cluster.lets_in(&cluster.path("running.nk")));

@@ -153,14 +153,13 @@ impl LinkPages<'_, '_> {
             let (_, loaded) = &self.pages.read[*at];
             loaded.end.is_none_or(|end| key < end)
         };
-        let at = match behind.checked_sub(1).filter(is_there) {
-            Some(at) => at,
-            None => {
-                let page = self.load(key)?;
-                // No other one lies between it and the key.
-                self.pages.read.insert(behind, page);
-                behind
-            }
+        let at = if let Some(at) = behind.checked_sub(1).filter(is_there) {
+            at
+        } else {
+            let page = self.load(key)?;
+            // No other one lies between it and the key.
+            self.pages.read.insert(behind, page);
+            behind
         };
         Ok(&mut self.pages.read[at].1)
     }

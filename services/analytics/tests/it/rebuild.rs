@@ -41,7 +41,8 @@ fn spoil(bench: &Bench, change: fn(&mut Vec<(Key, u64)>)) {
         .collect::<Result<_, _>>()
         .unwrap();
     for (link_id, bytes) in pages {
-        let mut page = Page::decode(&bytes).unwrap();
+        let mut page = Page::default();
+        page.read(&bytes).unwrap();
         change(&mut page.entries);
         let mut bytes = Vec::new();
         page::encode(&page.entries, page.has_more, &mut bytes);

@@ -28,7 +28,8 @@ pub use snapshot::Snapshots;
 /// small installation does not pay for it.
 const SHARDS: usize = 64;
 
-/// For how many links room is made before they come: 700 MB, which so many links need anyhow.
+/// For how many links room is made before they come: 1.1 GB of addresses at most, of which a
+/// fifteenth is written at once and the rest as links come.
 const MOST_EXPECTED: usize = 32 << 20;
 
 /// What became of a link that was put into the table.

@@ -65,9 +65,11 @@ class Recording:
             for time, value in one["values"]:
                 if 0 <= (index := int((time - start) / step)) < length:
                     values[index] = float(value)
-            # Scrapes are not exactly a step apart.
-            for index in range(1, length - 1):
-                if values[index] is None and values[index + 1] is not None:
+            # Scrapes are not exactly a step apart: a step may have none, the first and the last, too.
+            if length > 1 and values[0] is None:
+                values[0] = values[1]
+            for index in range(1, length):
+                if values[index] is None and (index == length - 1 or values[index + 1] is not None):
                     values[index] = values[index - 1]
             if any(value is not None for value in values):
                 series[name, tuple(sorted(labels.items()))] = values

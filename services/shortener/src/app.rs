@@ -22,6 +22,7 @@ use uuid::{NoContext, Uuid};
 use crate::closures::Closures;
 use crate::config::Config;
 use crate::domain::{Code, PublicUrl};
+use crate::error::Error;
 use crate::link_table::LinkTable;
 use crate::measures;
 use crate::routes;
@@ -128,11 +129,19 @@ async fn resync(State(table): State<LinkTable>) -> Result<String, Problem> {
             "NATS is not there: nothing to compare with",
         ));
     }
-    let report = table
-        .resync()
-        .await
-        .map_err(|error| Problem::internal(&error))?;
+    let report = table.resync().await.map_err(not_compared)?;
     Ok(format!("{report}\n"))
+}
+
+/// What the database fails at is told as anywhere else. NATS may go at any time, and comes back.
+fn not_compared(error: anyhow::Error) -> Problem {
+    error.downcast::<Error>().map_or_else(
+        |error| {
+            tracing::warn!(error = format!("{error:#}"), "link table not compared");
+            Problem::unavailable("NATS went away meanwhile: try again once it is there")
+        },
+        Problem::from,
+    )
 }
 
 /// What the handlers stand on. Cheap to clone: each request does it several times.
@@ -193,5 +202,23 @@ impl AppState {
 impl FromRef<AppState> for Verifier {
     fn from_ref(state: &AppState) -> Self {
         state.verifier.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_comparison_that_nats_broke_off_can_be_tried_again() {
+        let nats = anyhow::anyhow!("the stream did not answer").context("reading the bucket");
+        assert_eq!(not_compared(nats).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let disk = anyhow::Error::new(Error::from(rusqlite::Error::InvalidQuery));
+        assert_eq!(
+            not_compared(disk).status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
     }
 }

@@ -17,14 +17,14 @@ import sys
 import time
 
 import run
-from kube import Failed, get, kubectl, kurz, pods, until
+from kube import Failed, kurz, pods, until
 from life.scene import SCENES, Skipped, play, settle
 from life.watch import Watch, program
 from scenes import ROOT, a_certificate_is_issued_and_served
 
 # Each has its scenes, which are played in this order.
 from life import updates, deaths, scale, faults, checks, outside, traces, lost, size  # noqa: E402, F401
-from life.deaths import spare_nodes  # noqa: E402
+from life.deaths import new_pods_only_on, spare_nodes  # noqa: E402
 from life.lost import DATABASES  # noqa: E402
 
 PAGE = ROOT / "docs/reliability.md"
@@ -36,21 +36,14 @@ class Stage(run.Stage):
     def put_up(self):
         """All databases on one node, so that another one can be lost for good: volumes may be local to their node."""
         self.begin()
-        nodes = [node["metadata"]["name"] for node in get("node")["items"]]
         try:
-            taken = spare_nodes(self)[0]
+            on_one_node = new_pods_only_on(spare_nodes(self)[0])
         except Skipped:
-            taken = None
-        others = [name for name in nodes if taken and name != taken]
-        try:
-            for name in others:
-                kubectl("cordon", name)
+            on_one_node = contextlib.nullcontext()
+        with on_one_node:
             self.apply(self.overlay, "-l", f"app.kubernetes.io/name in ({','.join(DATABASES)})")
             until("the databases have their node", lambda: [
                 pod["spec"].get("nodeName") is not None for pod in pods()] == [True] * len(DATABASES))
-        finally:
-            for name in others:
-                kubectl("uncordon", name)
         self.apply(self.overlay)
 
     def apply(self, overlay, *options):

@@ -1,5 +1,6 @@
 """Pods, containers, nodes and the cluster die."""
 
+import contextlib
 import os
 import time
 
@@ -156,6 +157,19 @@ def spare_nodes(stage):
     if len(nodes) < 3 or not names:
         raise Skipped("it takes three nodes, one of which visitors don't come through")
     return names
+
+
+@contextlib.contextmanager
+def new_pods_only_on(node):
+    """Meanwhile Kubernetes puts pods there and nowhere else."""
+    others = [one["metadata"]["name"] for one in get("node")["items"] if one["metadata"]["name"] != node]
+    try:
+        for name in others:
+            kubectl("cordon", name)
+        yield
+    finally:
+        for name in others:
+            kubectl("uncordon", name)
 
 
 def names_on(node):

@@ -1,7 +1,7 @@
 """A node is lost for good."""
 
-from kube import Failed, Forward, get, in_pod, kubectl, kurz, pods, until
-from life.deaths import command_node, is_redirector, named, names_on, on, spare_nodes
+from kube import Forward, get, in_pod, kubectl, kurz, pods, until
+from life.deaths import command_node, is_redirector, named, names_on, new_pods_only_on, on, spare_nodes
 from life.scene import IN_FLIGHT, UNPUBLISHED, Skipped, is_ready, scene, workload
 
 DATABASES = {"auth", "shortener", "analytics"}
@@ -34,10 +34,10 @@ def lose_a_node(run, may_lose):
     if not nodes:
         raise Skipped("every node that visitors don't need has a database")
     node = max(run.in_any_order(nodes), key=lambda name: "redirector" in names_on(name))
+    if "redirector" not in names_on(node):
+        bring_a_redirector(node)
     here = on(node)
     going = [pod for pod in here if is_redirector(pod)]
-    if not going:
-        raise Failed(f"{node} has no redirector: {named(here)}")
     run.at_some_moment()
     run.unpublished = int(may_lose([pod["metadata"]["name"] for pod in going]))
     run.deaths += len(going)
@@ -57,6 +57,13 @@ def lose_a_node(run, may_lose):
         if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "nats":
             with_a_new_volume(pod["metadata"]["name"])
     return f"with {named(here)}; at most {run.unpublished} clicks may be lost"
+
+
+def bring_a_redirector(node):
+    """Replaces one that is elsewhere."""
+    with new_pods_only_on(node):
+        kurz("delete", "pod", pods("redirector")[0]["metadata"]["name"])
+        until(f"{node} has a redirector", lambda: "redirector" in names_on(node) and is_rolled_out("redirector"), 180)
 
 
 def counted(pod, metric):

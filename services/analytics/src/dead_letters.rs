@@ -12,6 +12,7 @@ use events::{streams, subjects};
 use jiff::Timestamp;
 
 use crate::ingest::apply::{Outcome, apply_messages};
+use crate::ingest::turns::Turns;
 use crate::ingest::{self, dead, set};
 use crate::state::AppState;
 
@@ -126,9 +127,9 @@ async fn retry_one(state: &AppState, stream: &Stream, letter: &Letter) -> anyhow
     let outcome = {
         // A rebuild compares two databases that stand still.
         let _applying = state.applying.lock().await;
-        let write = state
-            .database
-            .write(move |tx| apply_messages(tx, None, &[message], now_ms));
+        let write = state.database.write(move |tx| {
+            apply_messages(tx, None, &[message], now_ms, &mut Turns::without_rest())
+        });
         write.await.map_err(anyhow::Error::from)?
     };
     ingest::report(state, &outcome);

@@ -8,6 +8,7 @@ mod missed;
 mod outgoing;
 pub mod set;
 pub mod stream;
+pub mod turns;
 mod watch;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use chassis::backoff::Backoff;
 use chassis::bus::StoredMessage;
+use chassis::nice::Background;
 use chassis::telemetry;
 use events::streams;
 use metrics::{counter, gauge};
@@ -27,12 +29,16 @@ use self::apply::{Outcome, apply};
 use self::fetch::{Fetched, fetch};
 use self::set::{Set, fingerprint};
 use self::stream::Attached;
+use self::turns::Flow;
 use self::watch::Watch;
 use crate::live::{Hub, LiveClick};
 use crate::partition;
 use crate::state::AppState;
 use crate::store::position::Position;
 use crate::store::{self, Remedy, ledgers, position};
+
+/// How nice the thread is that decodes sets and frees them: as nice as the one that stores them.
+const READER_NICE: i32 = store::WRITER_NICE;
 
 /// How often a disk that misbehaves is tried again before the process ends.
 const DISK_TRIES: u32 = 5;
@@ -142,8 +148,11 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
     if follow.backlog() == 0 {
         set_gauge("kurz_click_messages_behind", 0);
     }
+    let flow = Arc::new(Flow::new());
+    let background = Background::start("clicks-reader", READER_NICE)
+        .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
     // One set is read while the one before it is stored.
-    let mut storing = Storing::nothing(state);
+    let mut storing = Storing::nothing(state, &flow, &background);
     let end = loop {
         let took = storing.took();
         let fetched = tokio::select! {
@@ -151,7 +160,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
             () = state.shutdown.cancelled() => break Ok(End::Shutdown),
             () = watch.changed(place.as_ref(), read_up_to) => break Ok(End::Changed),
             failed = storing.failed() => break Err(failed),
-            fetched = fetch(&mut follow, took) => fetched,
+            fetched = fetch(&mut follow, took, &flow) => fetched,
         };
         let Fetched { messages, end } = fetched;
         let Some(last) = messages.last() else {
@@ -175,7 +184,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         for message in &messages {
             telemetry::link(&span, &message.headers);
         }
-        let read = read(state, messages, next.clone(), skipped)
+        let read = read(state, &background, messages, next.clone(), skipped)
             .instrument(span.clone())
             .await;
         // In their order: this one only when the one before it is stored.
@@ -201,6 +210,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
 /// Decodes messages and classifies their clicks; those that can't be read are put aside.
 async fn read(
     state: &AppState,
+    background: &Background,
     messages: Vec<StoredMessage>,
     position: Position,
     missed: Vec<(u64, u64)>,
@@ -208,10 +218,10 @@ async fn read(
     missed.iter().for_each(missed::log);
     let (rules, partition) = (state.rules.clone(), state.partition);
     // Decoding 100,000 clicks takes tens of milliseconds: not on a thread that answers requests.
-    let decoding = tokio::task::spawn_blocking(move || set::read_all(messages, &rules, partition));
-    let (readable, unreadable) = decoding
+    let decoded = background.run(move || set::read_all(messages, &rules, partition));
+    let (readable, unreadable) = decoded
         .await
-        .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
+        .ok_or_else(|| Failure::Bus(anyhow!("reading the clicks panicked")))?;
     let clicks = state.clicks_stream();
     for (message, reason) in &unreadable {
         dead::bury(&state.bus, &clicks, &position.epoch, message, reason)
@@ -228,15 +238,20 @@ async fn read(
 /// The set that is being stored.
 struct Storing<'a> {
     state: &'a AppState,
+    flow: &'a Arc<Flow>,
+    /// Frees the sets.
+    background: &'a Background,
     /// None if nothing is.
     task: Option<JoinHandle<Result<Option<Duration>, Failure>>>,
     took: Duration,
 }
 
 impl<'a> Storing<'a> {
-    fn nothing(state: &'a AppState) -> Self {
+    fn nothing(state: &'a AppState, flow: &'a Arc<Flow>, background: &'a Background) -> Self {
         Self {
             state,
+            flow,
+            background,
             task: None,
             took: Duration::ZERO,
         }
@@ -258,10 +273,14 @@ impl<'a> Storing<'a> {
         if self.finish().await?.is_none() {
             return Ok(None);
         }
-        let state = self.state.clone();
+        let (state, flow) = (self.state.clone(), self.flow.clone());
+        let background = self.background.clone();
         let storing = async move {
             let started = Instant::now();
-            let stored = take_in(&state, set).await?;
+            let set = Arc::new(set);
+            let stored = take_in(&state, &set, flow).await?;
+            // That takes tens of milliseconds, too.
+            background.later(move || drop(set));
             if stored.is_some() {
                 set_gauge("kurz_click_messages_behind", behind);
             }
@@ -293,11 +312,10 @@ impl<'a> Storing<'a> {
 }
 
 /// Applies a set; none if the shutdown began before it could be.
-async fn take_in(state: &AppState, set: Set) -> Result<Option<()>, Failure> {
-    let set = Arc::new(set);
+async fn take_in(state: &AppState, set: &Arc<Set>, flow: Arc<Flow>) -> Result<Option<()>, Failure> {
     // A rebuild that has caught up holds this while it compares and takes over.
     let applying = state.applying.lock().await;
-    let stored = store(state, &set).await?;
+    let stored = store(state, set, flow).await?;
     drop(applying);
     let Some(outcome) = stored else {
         return Ok(None);
@@ -306,7 +324,7 @@ async fn take_in(state: &AppState, set: Set) -> Result<Option<()>, Failure> {
     // Asked after the commit: whoever watches now and read the position before the commit must get
     // these clicks, or they would fall between what is replayed and what is live.
     if state.live.is_watched() {
-        show(&state.live, &set, &outcome.counted);
+        show(&state.live, set, &outcome.counted);
     } else {
         state.live.pass_over(set.position.sequence);
     }
@@ -331,15 +349,19 @@ fn show(hub: &Hub, set: &Set, counted: &[(usize, usize)]) {
 }
 
 /// Stores a set, however long a full disk takes; none if the shutdown began before.
-async fn store(state: &AppState, set: &Arc<Set>) -> Result<Option<Outcome>, store::Error> {
+async fn store(
+    state: &AppState,
+    set: &Arc<Set>,
+    flow: Arc<Flow>,
+) -> Result<Option<Outcome>, store::Error> {
     let mut backoff = Backoff::default();
     let mut tries = 0;
     loop {
-        let set = set.clone();
+        let (set, flow) = (set.clone(), flow.clone());
         let now_ms = state.clock.now_ms();
-        let applying = state
-            .database
-            .write_alone(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
+        let applying = state.database.write_alone(move |tx| {
+            apply(tx, streams::CLICKS.name, &set, now_ms, &mut flow.turns())
+        });
         let error = match applying.await {
             Ok(outcome) => return Ok(Some(outcome)),
             Err(_) if state.shutdown.is_cancelled() => return Ok(None),

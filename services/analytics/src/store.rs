@@ -38,15 +38,16 @@ pub const SCHEMA: Schema = Schema {
                     once; what the stream no longer holds is kept as a gap",
 };
 
-/// How much of the database the connection that writes keeps in memory at most, in KiB: the pages
-/// that one set of clicks changes. With less they are written and read again within a transaction.
-const WRITER_CACHE_KIB: i32 = 64 << 10;
+/// How much of the database the connection that writes keeps in memory at most, in KiB. A set of
+/// clicks changes the pages in their order, so few are needed again; what finds no place goes to the
+/// log on the way, and not all at the commit, which nobody can interrupt.
+const WRITER_CACHE_KIB: i32 = 8 << 10;
 
-/// How nice the thread that writes is. Counting can wait, a visitor can't: where both share two
+/// How nice the threads that count are. Counting can wait, a visitor can't: where both share two
 /// processors, an answer would wait behind a transaction for as long as the kernel's turns last. It
 /// still gets a tenth of a processor that others could use up, and the more clicks wait, the less
 /// each of them costs.
-const WRITER_NICE: i32 = 10;
+pub const WRITER_NICE: i32 = 10;
 
 /// Tells the thread that writes how to do so.
 pub async fn prepare_writer(database: &Database) -> Result<(), Error> {

@@ -1,5 +1,11 @@
 //! Threads that let others go first.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::{io, thread};
+
+use tokio::sync::oneshot;
+
 /// Makes this thread nice: `by` is from 0, as urgent as any other, to 19. Others of the same cgroup
 /// go first when there are too few processors; what is left over it may use. One that is nicer
 /// already stays as it is.
@@ -15,9 +21,76 @@ pub fn yield_to_others(by: i32) {
     let _ = by;
 }
 
+/// A thread for what takes long and can wait, one job after the other. It ends when nobody holds it
+/// any more and all is done.
+#[derive(Debug, Clone)]
+pub struct Background {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Background {
+    /// Starts the thread, so nice as [`yield_to_others`] has it.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more threads.
+    pub fn start(name: &str, by: i32) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                yield_to_others(by);
+                for job in queue {
+                    // One that panics answers nobody, which its caller notices; the thread goes on.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            })?;
+        Ok(Self { jobs })
+    }
+
+    /// Does a job and gives what came out of it; none if it panicked.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.later(move || {
+            // Whoever waited may have gone away.
+            let _ = answer.send(job());
+        });
+        answered.await.ok()
+    }
+
+    /// Does a job when its turn comes. How many may wait is the caller's to bound.
+    pub fn later(&self, job: impl FnOnce() + Send + 'static) {
+        // The thread is there for as long as somebody can ask.
+        let _ = self.jobs.send(Box::new(job));
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_can_wait_is_done_in_order_by_a_nice_thread() {
+        let before = rustix::process::getpriority_process(None).unwrap();
+        let background = Background::start("test", (before + 1).min(19)).unwrap();
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        assert_eq!(background.run(nice).await, Some((before + 1).min(19)));
+
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..3 {
+            let sender = sender.clone();
+            background.later(move || sender.send(number).unwrap());
+        }
+        let panicked = background.run(|| panic!("on purpose")).await;
+        assert_eq!(panicked, None::<()>);
+        assert_eq!(background.run(|| 7).await, Some(7));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+    }
 
     #[test]
     fn a_thread_is_nice_and_others_are_not() {

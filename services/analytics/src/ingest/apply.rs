@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::ledger::Ledger;
 use super::outgoing::{Outgoing, Written};
 use super::set::{Counted, Message, Set};
+use super::turns::Turns;
 use crate::store::{Error, accounts, counters, ledgers, position};
 
 /// What became of a set.
@@ -30,8 +31,15 @@ pub struct Outcome {
 }
 
 /// Applies a set inside the transaction `tx`.
-pub fn apply(tx: &Connection, stream: &str, set: &Set, now_ms: i64) -> Result<Outcome, Error> {
-    let mut outcome = apply_messages(tx, Some(&set.position.epoch), &set.messages, now_ms)?;
+pub fn apply(
+    tx: &Connection,
+    stream: &str,
+    set: &Set,
+    now_ms: i64,
+    turns: &mut Turns<'_>,
+) -> Result<Outcome, Error> {
+    let epoch = Some(&*set.position.epoch);
+    let mut outcome = apply_messages(tx, epoch, &set.messages, now_ms, turns)?;
     for &(first, last) in &set.missed {
         position::add_missed(tx, &set.position.epoch, first, last, now_ms)?;
         outcome.missed = Some(position::missed(tx)?);
@@ -47,6 +55,7 @@ pub fn apply_messages(
     epoch: Option<&str>,
     messages: &[Message],
     now_ms: i64,
+    turns: &mut Turns<'_>,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::default();
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
@@ -54,6 +63,7 @@ pub fn apply_messages(
     let mut to_count = Vec::new();
     let mut outgoing = Outgoing::new(tx, epoch)?;
     for (at, message) in messages.iter().enumerate() {
+        turns.rest();
         let ledger = match spools.entry(message.spool) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -85,7 +95,7 @@ pub fn apply_messages(
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
-    counters::add(tx, to_count)?;
+    counters::add(tx, to_count, turns)?;
     outcome.feed = outgoing.finish(tx)?;
     for (spool, ledger) in &spools {
         ledgers::save(tx, *spool, ledger)?;

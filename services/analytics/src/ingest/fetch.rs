@@ -12,6 +12,8 @@ use chassis::bus::{self, Follow, StoredMessage};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::turns::Flow;
+
 /// Bytes of messages that one transaction applies at most: some 200,000 clicks. It bounds the
 /// memory, since a set takes about five times as much of it, and there are two: one that is
 /// gathered while the other one is stored.
@@ -26,6 +28,9 @@ const GATHER_FACTOR: u32 = 4;
 /// For how long a set is gathered at most: so much later than they could be are the statistics.
 const GATHER_LIMIT: Duration = Duration::from_secs(4);
 
+/// When a full set is taken and this part of it waits already, more comes than is counted.
+const BEHIND: u64 = 4;
+
 /// When nothing has come for so long, nothing more is waited for.
 const QUIET: Duration = Duration::from_millis(50);
 
@@ -37,9 +42,9 @@ pub struct Fetched {
     pub end: Option<anyhow::Error>,
 }
 
-/// Waits for a message and takes what else there is, as much as one transaction applies. The last
-/// set `took` so long to store.
-pub async fn fetch(follow: &mut Follow, took: Duration) -> Fetched {
+/// Waits for a message and takes what else there is, as much as one transaction applies; tells
+/// `flow` of it. The last set `took` so long to store.
+pub async fn fetch(follow: &mut Follow, took: Duration, flow: &Flow) -> Fetched {
     let mut bytes = 0;
     let mut fetched = Fetched {
         messages: Vec::new(),
@@ -50,6 +55,7 @@ pub async fn fetch(follow: &mut Follow, took: Duration) -> Fetched {
     loop {
         let pending = match next {
             Some(Ok(message)) => {
+                flow.came();
                 bytes += message.payload.len();
                 let pending = message.pending;
                 fetched.messages.push(message);
@@ -65,11 +71,15 @@ pub async fn fetch(follow: &mut Follow, took: Duration) -> Fetched {
             }
         };
         if bytes >= SET_BYTES || fetched.messages.len() >= SET_MESSAGES {
+            flow.set_behind(pending > fetched.messages.len() as u64 / BEHIND);
             return fetched;
         }
         match more(follow, pending > 0, until).await {
             Some(more) => next = more,
-            None => return fetched,
+            None => {
+                flow.set_behind(false);
+                return fetched;
+            }
         }
     }
 }

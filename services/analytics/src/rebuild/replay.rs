@@ -10,6 +10,7 @@ use super::output::Output;
 use crate::ingest::apply::apply;
 use crate::ingest::fetch::{SET_BYTES, SET_MESSAGES};
 use crate::ingest::set::{self, Set, fingerprint};
+use crate::ingest::turns::Turns;
 use crate::state::AppState;
 use crate::store::position::Position;
 
@@ -166,9 +167,10 @@ impl<'a> Replay<'a> {
             missed,
         };
         let now_ms = self.state.clock.now_ms();
-        let applied = self
-            .fresh
-            .write_alone(move |tx| apply(tx, streams::CLICKS.name, &set, now_ms));
+        let applied = self.fresh.write_alone(move |tx| {
+            let mut turns = Turns::without_rest();
+            apply(tx, streams::CLICKS.name, &set, now_ms, &mut turns)
+        });
         let outcome = applied
             .await
             .context("the fresh database can't be written")?;

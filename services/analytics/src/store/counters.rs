@@ -21,6 +21,7 @@ pub use unpack::{Totals, each, totals};
 
 use super::labels::Labels;
 use crate::ingest::set::Counted;
+use crate::ingest::turns::Turns;
 use crate::rules::Kind;
 use crate::store::account_totals;
 
@@ -34,6 +35,7 @@ pub const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 pub fn add<'a>(
     tx: &Connection,
     clicks: impl IntoIterator<Item = &'a Counted>,
+    turns: &mut Turns<'_>,
 ) -> rusqlite::Result<()> {
     // In the order of the table. Numbers are compared faster than bytes.
     let mut by_link: Vec<(u128, &Counted)> = clicks
@@ -45,6 +47,7 @@ pub fn add<'a>(
     let mut accounts = account_totals::Sums::default();
     let mut visits = Visits::default();
     for of_link in by_link.chunk_by(|one, other| one.0 == other.0) {
+        turns.rest();
         let click = &of_link[0].1.click;
         let mut pages = pages.of_link(click.link_id);
         let mut totals = Totals::default();

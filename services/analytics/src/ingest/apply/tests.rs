@@ -44,6 +44,11 @@ fn counted(spool: u8, number: u64) -> Counted {
     Counted { click, kind, agent }
 }
 
+/// Applies a set in one go.
+fn apply_at_once(tx: &Connection, set: &Set) -> Result<Outcome, Error> {
+    apply(tx, "s", set, 0, &mut Turns::without_rest())
+}
+
 fn set(sequence: u64, batches: impl IntoIterator<Item = (u8, Range<u64>)>) -> Set {
     let message = |(spool, numbers): (u8, Range<u64>)| Message {
         sequence,
@@ -119,14 +124,14 @@ proptest! {
             for (spool, numbers) in &batches {
                 distinct.extend(numbers.clone().map(|number| (*spool, number)));
             }
-            let outcome = apply(&repeated, "s", &set(at as u64, batches), 0).unwrap();
+            let outcome = apply_at_once(&repeated, &set(at as u64, batches)).unwrap();
             applied += outcome.applied;
         }
         prop_assert_eq!(applied, distinct.len() as u64);
 
         let once = database();
         let batches = distinct.iter().map(|&(spool, number)| (spool, number..number + 1));
-        apply(&once, "s", &set(1, batches), 0).unwrap();
+        apply_at_once(&once, &set(1, batches)).unwrap();
         prop_assert_eq!(statistics(&repeated), statistics(&once));
 
         // What is missing is what is below the highest number and never came.
@@ -145,13 +150,13 @@ proptest! {
 #[test]
 fn a_set_that_fails_half_way_leaves_nothing_behind() {
     let mut database = database();
-    apply(&database, "s", &set(1, [(0, 0..5)]), 0).unwrap();
+    apply_at_once(&database, &set(1, [(0, 0..5)])).unwrap();
     let before = statistics(&database);
     let transaction = database.transaction().unwrap();
     transaction.execute_batch("DROP TABLE position").unwrap();
-    assert!(apply(&transaction, "s", &set(2, [(0, 5..9)]), 0).is_err());
+    assert!(apply_at_once(&transaction, &set(2, [(0, 5..9)])).is_err());
     transaction.rollback().unwrap();
     assert_eq!(statistics(&database), before);
-    let outcome = apply(&database, "s", &set(2, [(0, 5..9)]), 0).unwrap();
+    let outcome = apply_at_once(&database, &set(2, [(0, 5..9)])).unwrap();
     assert_eq!((outcome.applied, outcome.counted.len()), (4, 4));
 }

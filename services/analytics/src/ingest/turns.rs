@@ -1,0 +1,147 @@
+//! How the thread that counts shares the processors with those who answer visitors.
+//!
+//! To store a set takes up to a second of a processor. However nice a thread is, the kernel leaves it
+//! where it runs and lets all others share what is left: with two processors, visitors queue for as
+//! long as that takes. So while clicks keep coming, the thread works in short turns and rests as long
+//! in between. Once they stop, or when there are more than it can count so, it goes straight on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For how long it works in one go.
+const TURN: Duration = Duration::from_micros(250);
+
+/// For how long it rests then.
+const REST: Duration = Duration::from_micros(250);
+
+/// When nothing has come for so long, there is nobody to let go first.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// How the clicks come.
+#[derive(Debug)]
+pub struct Flow {
+    began: Instant,
+    /// When the last message came, microseconds after `began`.
+    last_us: AtomicU64,
+    is_behind: AtomicBool,
+}
+
+impl Flow {
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            last_us: AtomicU64::new(0),
+            is_behind: AtomicBool::new(false),
+        }
+    }
+
+    /// A message came just now.
+    pub fn came(&self) {
+        let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_us.store(us, Ordering::Relaxed);
+    }
+
+    /// Whether more has come than is counted.
+    pub fn set_behind(&self, is_behind: bool) {
+        self.is_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// Turns of somebody who counts what comes.
+    pub fn turns(&self) -> Turns<'_> {
+        Turns {
+            flow: Some(self),
+            began: Instant::now(),
+        }
+    }
+
+    fn is_calm(&self) -> bool {
+        let last = Duration::from_micros(self.last_us.load(Ordering::Relaxed));
+        !self.is_behind.load(Ordering::Relaxed) && self.began.elapsed().saturating_sub(last) < QUIET
+    }
+}
+
+/// The turns of one piece of work.
+#[derive(Debug)]
+pub struct Turns<'a> {
+    flow: Option<&'a Flow>,
+    began: Instant,
+}
+
+impl Turns<'_> {
+    /// Work that never rests: somebody waits for it.
+    pub fn without_rest() -> Self {
+        Turns {
+            flow: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// Rests if the turn is over and somebody should go first. To be called where a rest does no
+    /// harm, as often as possible: a few times in each turn.
+    pub fn rest(&mut self) {
+        let Some(flow) = self.flow else {
+            return;
+        };
+        if self.began.elapsed() < TURN {
+            return;
+        }
+        if flow.is_calm() {
+            thread::sleep(REST);
+        }
+        self.began = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether work that had its turn rests now.
+    fn rests(flow: &Flow) -> bool {
+        let mut turns = flow.turns();
+        let ago = Instant::now() - TURN;
+        turns.began = ago;
+        turns.rest();
+        turns.began.duration_since(ago) >= TURN + REST
+    }
+
+    #[test]
+    fn it_rests_while_clicks_come() {
+        let flow = Flow::new();
+        // A busy machine may take longer for one step than clicks may stay away.
+        let comes = || {
+            flow.came();
+            rests(&flow)
+        };
+        assert!((0..1_000).any(|_| comes()));
+    }
+
+    #[test]
+    fn it_does_not_rest_when_none_come_or_too_many() {
+        let flow = Flow::new();
+        flow.set_behind(true);
+        flow.came();
+        assert!(!flow.is_calm(), "more comes than is counted");
+        flow.set_behind(false);
+        let quiet = Instant::now();
+        while quiet.elapsed() < QUIET {
+            thread::yield_now();
+        }
+        assert!(!flow.is_calm(), "nothing has come for long");
+    }
+
+    #[test]
+    fn a_turn_has_its_length() {
+        let flow = Flow::new();
+        let mut turns = flow.turns();
+        let later = Instant::now() + Duration::from_secs(60);
+        turns.began = later;
+        turns.rest();
+        assert_eq!(turns.began, later, "it goes on");
+        turns.began = Instant::now() - TURN;
+        turns.rest();
+        assert!(turns.began < later, "it is over, and the next one begins");
+    }
+}

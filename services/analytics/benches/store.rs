@@ -1,6 +1,6 @@
 //! The database: what a click costs that is stored with many others, on a disk.
 
-use analytics::parts::{Counted, MIGRATIONS, Rules, count};
+use analytics::parts::{Counted, MIGRATIONS, Rules, Turns, count};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use events::{Click, Hints};
@@ -62,7 +62,7 @@ fn set(bencher: Bencher, (links, size): (u64, usize)) {
         .with_inputs(|| clicks(links, size, &mut seed))
         .bench_local_values(|clicks| {
             let tx = database.transaction().expect("a transaction");
-            count(&tx, &clicks).expect("they are stored");
+            count(&tx, &clicks, &mut Turns::without_rest()).expect("they are stored");
             tx.commit().expect("they are stored");
         });
 }

@@ -37,9 +37,6 @@ use crate::state::AppState;
 use crate::store::position::Position;
 use crate::store::{self, Remedy, ledgers, position};
 
-/// How nice the thread is that decodes sets and frees them: as nice as the one that stores them.
-const READER_NICE: i32 = store::WRITER_NICE;
-
 /// How often a disk that misbehaves is tried again before the process ends.
 const DISK_TRIES: u32 = 5;
 
@@ -149,7 +146,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         set_gauge("kurz_click_messages_behind", 0);
     }
     let flow = Arc::new(Flow::new());
-    let background = Background::start("clicks-reader", READER_NICE)
+    let background = Background::start("clicks-reader", store::COUNTING_NICE)
         .map_err(|error| Failure::Bus(anyhow::Error::new(error)))?;
     // One set is read while the one before it is stored.
     let mut storing = Storing::nothing(state, &flow, &background);

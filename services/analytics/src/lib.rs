@@ -35,6 +35,7 @@ pub mod parts {
     use uuid::Uuid;
 
     pub use crate::ingest::set::Counted;
+    pub use crate::ingest::turns::Turns;
     pub use crate::rules::Rules;
     pub use crate::store::MIGRATIONS;
     pub use crate::store::counters::{Key, Total, add as count, page};

@@ -47,12 +47,12 @@ const WRITER_CACHE_KIB: i32 = 8 << 10;
 /// processors, an answer would wait behind a transaction for as long as the kernel's turns last. It
 /// still gets a tenth of a processor that others could use up, and the more clicks wait, the less
 /// each of them costs.
-pub const WRITER_NICE: i32 = 10;
+pub const COUNTING_NICE: i32 = 10;
 
 /// Tells the thread that writes how to do so.
 pub async fn prepare_writer(database: &Database) -> Result<(), Error> {
     let told = database.write(|connection| {
-        nice::yield_to_others(WRITER_NICE);
+        nice::yield_to_others(COUNTING_NICE);
         // A negative number is KiB, not pages.
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Threads that let others go first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, TrySendError};
 use std::{io, thread};
 
 use tokio::sync::oneshot;
@@ -21,11 +21,14 @@ pub fn yield_to_others(by: i32) {
     let _ = by;
 }
 
+/// How many jobs wait for such a thread at most.
+const QUEUE: usize = 16;
+
 /// A thread for what takes long and can wait, one job after the other. It ends when nobody holds it
 /// any more and all is done.
 #[derive(Debug, Clone)]
 pub struct Background {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::SyncSender<Job>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -37,7 +40,7 @@ impl Background {
     ///
     /// The system has no more threads.
     pub fn start(name: &str, by: i32) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -63,10 +66,13 @@ impl Background {
         answered.await.ok()
     }
 
-    /// Does a job when its turn comes. How many may wait is the caller's to bound.
+    /// Does a job when its turn comes; here and now, if too many wait.
     pub fn later(&self, job: impl FnOnce() + Send + 'static) {
-        // The thread is there for as long as somebody can ask.
-        let _ = self.jobs.send(Box::new(job));
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            self.jobs.try_send(Box::new(job))
+        {
+            job();
+        }
     }
 }
 
@@ -81,7 +87,7 @@ mod tests {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         assert_eq!(background.run(nice).await, Some((before + 1).min(19)));
 
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(8);
         for number in 0..3 {
             let sender = sender.clone();
             background.later(move || sender.send(number).unwrap());
@@ -93,11 +99,26 @@ mod tests {
     }
 
     #[test]
+    fn what_finds_no_place_is_done_by_whoever_asks() {
+        let background = Background::start("test", 0).unwrap();
+        let (go, wait) = mpsc::sync_channel::<()>(0);
+        background.later(move || wait.recv().unwrap());
+        let here = thread::current().id();
+        let (sender, receiver) = mpsc::sync_channel(2 * QUEUE);
+        for _ in 0..2 * QUEUE {
+            let sender = sender.clone();
+            background.later(move || sender.send(thread::current().id()).unwrap());
+        }
+        assert!(receiver.try_iter().any(|thread| thread == here));
+        go.send(()).unwrap();
+    }
+
+    #[test]
     fn a_thread_is_nice_and_others_are_not() {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         let before = nice();
         let asked = (before + 1).min(19);
-        let thread = std::thread::spawn(move || {
+        let thread = thread::spawn(move || {
             yield_to_others(asked);
             yield_to_others(0);
             nice()

@@ -74,13 +74,11 @@ pub async fn fetch(follow: &mut Follow, took: Duration, flow: &Flow) -> Fetched 
             flow.set_behind(pending > fetched.messages.len() as u64 / BEHIND);
             return fetched;
         }
-        match more(follow, pending > 0, until).await {
-            Some(more) => next = more,
-            None => {
-                flow.set_behind(false);
-                return fetched;
-            }
-        }
+        let Some(more) = more(follow, pending > 0, until).await else {
+            flow.set_behind(false);
+            return fetched;
+        };
+        next = more;
     }
 }
 

@@ -7,12 +7,12 @@ pub mod ledger;
 mod missed;
 mod outgoing;
 pub mod set;
+mod storing;
 pub mod stream;
 pub mod turns;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use chassis::backoff::Backoff;
@@ -21,24 +21,19 @@ use chassis::nice::Background;
 use chassis::telemetry;
 use events::streams;
 use metrics::{counter, gauge};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use self::apply::{Outcome, apply};
+use self::apply::Outcome;
 use self::fetch::{Fetched, fetch};
 use self::set::{Set, fingerprint};
+use self::storing::Storing;
 use self::stream::Attached;
 use self::turns::Flow;
 use self::watch::Watch;
-use crate::live::{Hub, LiveClick};
 use crate::partition;
 use crate::state::AppState;
 use crate::store::position::Position;
-use crate::store::{self, Remedy, ledgers, position};
-
-/// How often a disk that misbehaves is tried again before the process ends.
-const DISK_TRIES: u32 = 5;
+use crate::store::{self, ledgers, position};
 
 /// How a session with the stream ended.
 enum End {
@@ -230,152 +225,6 @@ async fn read(
         position,
         missed,
     })
-}
-
-/// The set that is being stored.
-struct Storing<'a> {
-    state: &'a AppState,
-    flow: &'a Arc<Flow>,
-    /// Frees the sets.
-    background: &'a Background,
-    /// None if nothing is.
-    task: Option<JoinHandle<Result<Option<Duration>, Failure>>>,
-    took: Duration,
-}
-
-impl<'a> Storing<'a> {
-    fn nothing(state: &'a AppState, flow: &'a Arc<Flow>, background: &'a Background) -> Self {
-        Self {
-            state,
-            flow,
-            background,
-            task: None,
-            took: Duration::ZERO,
-        }
-    }
-
-    /// How long the last one took that is finished.
-    fn took(&self) -> Duration {
-        self.took
-    }
-
-    /// Begins to store a set, behind which the stream has so many messages, once the one before it
-    /// is stored; none if the shutdown began before that.
-    async fn start(
-        &mut self,
-        set: Set,
-        behind: u64,
-        span: tracing::Span,
-    ) -> Result<Option<()>, Failure> {
-        if self.finish().await?.is_none() {
-            return Ok(None);
-        }
-        let (state, flow) = (self.state.clone(), self.flow.clone());
-        let background = self.background.clone();
-        let storing = async move {
-            let started = Instant::now();
-            let set = Arc::new(set);
-            let stored = take_in(&state, &set, flow).await?;
-            // That takes tens of milliseconds, too.
-            background.later(move || drop(set));
-            if stored.is_some() {
-                set_gauge("kurz_click_messages_behind", behind);
-            }
-            Ok(stored.map(|()| started.elapsed()))
-        };
-        self.task = Some(tokio::spawn(storing.instrument(span)));
-        Ok(Some(()))
-    }
-
-    /// Waits until nothing is being stored; none if the shutdown began before it was.
-    async fn finish(&mut self) -> Result<Option<()>, Failure> {
-        let Some(task) = &mut self.task else {
-            return Ok(Some(()));
-        };
-        let ended = task.await;
-        self.task = None;
-        let took = ended.map_err(|error| Failure::Bus(anyhow::Error::new(error)))??;
-        self.took = took.unwrap_or(self.took);
-        Ok(took.map(drop))
-    }
-
-    /// Returns when a set could not be stored, else never. Nothing is lost when it is dropped.
-    async fn failed(&mut self) -> Failure {
-        match self.finish().await {
-            Err(failure) => failure,
-            Ok(_) => std::future::pending().await,
-        }
-    }
-}
-
-/// Applies a set; none if the shutdown began before it could be.
-async fn take_in(state: &AppState, set: &Arc<Set>, flow: Arc<Flow>) -> Result<Option<()>, Failure> {
-    // A rebuild that has caught up holds this while it compares and takes over.
-    let applying = state.applying.lock().await;
-    let stored = store(state, set, flow).await?;
-    drop(applying);
-    let Some(outcome) = stored else {
-        return Ok(None);
-    };
-    report(state, &outcome);
-    // Asked after the commit: whoever watches now and read the position before the commit must get
-    // these clicks, or they would fall between what is replayed and what is live.
-    if state.live.is_watched() {
-        show(&state.live, set, &outcome.counted);
-    } else {
-        state.live.pass_over(set.position.sequence);
-    }
-    Ok(Some(()))
-}
-
-/// Hands the counted clicks to those who watch.
-fn show(hub: &Hub, set: &Set, counted: &[(usize, usize)]) {
-    for &(at, index) in counted {
-        let message = &set.messages[at];
-        let Some(counted) = message.clicks.as_ref().and_then(|clicks| clicks.get(index)) else {
-            continue;
-        };
-        hub.publish(LiveClick {
-            sequence: message.sequence,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            kind: counted.kind,
-            agent: counted.agent.clone(),
-            click: Arc::new(counted.click.clone()),
-        });
-    }
-}
-
-/// Stores a set, however long a full disk takes; none if the shutdown began before.
-async fn store(
-    state: &AppState,
-    set: &Arc<Set>,
-    flow: Arc<Flow>,
-) -> Result<Option<Outcome>, store::Error> {
-    let mut backoff = Backoff::default();
-    let mut tries = 0;
-    loop {
-        let (set, flow) = (set.clone(), flow.clone());
-        let now_ms = state.clock.now_ms();
-        let applying = state.database.write_alone(move |tx| {
-            apply(tx, streams::CLICKS.name, &set, now_ms, &mut flow.turns())
-        });
-        let error = match applying.await {
-            Ok(outcome) => return Ok(Some(outcome)),
-            Err(_) if state.shutdown.is_cancelled() => return Ok(None),
-            Err(error) => error,
-        };
-        tries += 1;
-        match error.remedy() {
-            Remedy::Wait => {}
-            Remedy::WaitBriefly if tries < DISK_TRIES => {}
-            Remedy::WaitBriefly | Remedy::Stop => return Err(error),
-        }
-        tracing::error!(%error, tries, "the clicks can't be stored: trying again");
-        backoff.wait(&state.shutdown).await;
-        if state.shutdown.is_cancelled() {
-            return Ok(None);
-        }
-    }
 }
 
 /// Puts what became of clicks into the metrics and the log, and wakes the feed's writer.

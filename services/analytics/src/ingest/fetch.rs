@@ -12,7 +12,7 @@ use chassis::bus::{self, Follow, StoredMessage};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::turns::Flow;
+use super::turns::{Flow, QUIET};
 
 /// Bytes of messages that one transaction applies at most: some 200,000 clicks. It bounds the
 /// memory, since a set takes about five times as much of it, and there are two: one that is
@@ -30,9 +30,6 @@ const GATHER_LIMIT: Duration = Duration::from_secs(4);
 
 /// When a full set is taken and this part of it waits already, more comes than is counted.
 const BEHIND: u64 = 4;
-
-/// When nothing has come for so long, nothing more is waited for.
-const QUIET: Duration = Duration::from_millis(50);
 
 /// Messages, and why there are no more of them, if that is so.
 pub struct Fetched {

@@ -15,8 +15,8 @@ const TURN: Duration = Duration::from_micros(250);
 /// For how long it rests then.
 const REST: Duration = Duration::from_micros(250);
 
-/// When nothing has come for so long, there is nobody to let go first.
-const QUIET: Duration = Duration::from_millis(50);
+/// When nothing has come for so long, no more is waited for, and there is nobody to let go first.
+pub(super) const QUIET: Duration = Duration::from_millis(50);
 
 /// How the clicks come.
 #[derive(Debug)]

@@ -247,9 +247,8 @@ def judge(row, run, missing):
     if row.double:
         row.broken.append(f"{row.double} clicks are counted twice")
     if one.lost == SAID:
-        # A request that failed may have left a click behind, too; and NATS may have stored, as its last, what it did not
-        # acknowledge any more: what was answered within a tenth of a second.
-        if not row.lost <= run.said <= row.lost + row.failed + run.rate / 10:
+        # A request that failed may have left a click behind, too.
+        if not row.lost <= run.said <= row.lost + row.failed:
             row.broken.append(f"{row.lost} clicks are lost, and {run.said} said to be")
     elif one.lost == UNPUBLISHED:
         if row.lost > run.unpublished:

@@ -306,7 +306,9 @@ def machine():
     model = next(
         (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown"
     )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
+    # What differs from the commit says so.
+    words = ["git", "describe", "--always", "--exclude", "*", "--dirty=-modified"]
+    commit = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     return {
         "cores": os.cpu_count(),
         "cpu": model,

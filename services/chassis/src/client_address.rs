@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
-use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use ipnet::IpNet;
 
@@ -26,21 +26,21 @@ impl TrustedProxies {
     }
 
     /// The client's address: the peer's, or, if the peer is a trusted proxy, the last address in
-    /// `X-Forwarded-For` that is not one. What a client wrote there itself is never believed.
-    pub fn resolve(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// `X-Forwarded-For`, of which these are the values, that is not one. What a client wrote there
+    /// itself is never believed.
+    pub fn resolve<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.contains(peer) {
             return peer;
         }
         let mut client = peer;
-        let values = headers
-            .get_all("x-forwarded-for")
-            .into_iter()
-            .collect::<Vec<_>>();
-        let hops = values
-            .iter()
+        let hops = forwarded
             .rev()
-            .filter_map(|value| value.to_str().ok())
+            .filter_map(|value| std::str::from_utf8(value).ok())
             .flat_map(|value| value.rsplit(','));
         for hop in hops {
             let Ok(address) = hop.trim().parse::<IpAddr>() else {
@@ -86,8 +86,10 @@ where
             .get::<ConnectInfo<SocketAddr>>()
             // Without a connection there is no peer: all such requests count as one client.
             .map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip());
+        let forwarded = parts.headers.get_all("x-forwarded-for").iter();
+        let forwarded = forwarded.map(HeaderValue::as_bytes);
         Ok(Self(
-            TrustedProxies::from_ref(state).resolve(peer, &parts.headers),
+            TrustedProxies::from_ref(state).resolve(peer, forwarded),
         ))
     }
 }
@@ -102,11 +104,9 @@ mod tests {
         } else {
             trusted.parse().unwrap()
         };
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", value.parse().unwrap());
-        }
-        trusted.resolve(peer.parse().unwrap(), &headers).to_string()
+        let forwarded = forwarded.iter().map(|value| value.as_bytes());
+        let client = trusted.resolve(peer.parse().unwrap(), forwarded);
+        client.to_string()
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Serving HTTP: the layers that all APIs share, and a listener that stops in order.
 
+mod direct;
+mod head;
 mod layers;
 mod server;
 mod shortcut;
+pub mod written;
 
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::{Method, StatusCode};
@@ -15,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
 
+pub use head::{Field, Fields, Head, Received, fields};
 pub(crate) use server::serve;
 pub use shortcut::{Shortcut, ShortcutSlot, Shortened};
 

@@ -1,18 +1,17 @@
-//! The redirect path without a network: the shortcut in front of the router answers as many requests
-//! as the argument says, and records each click in a spool in a temporary folder.
+//! The redirect path without a network, from the bytes of a request to those of its answer: the shortcut
+//! in front of the router answers as many requests as the argument says, and records each click in a
+//! spool in a temporary folder.
 //! `.ci/instructions` runs it under callgrind, which counts what happens inside [`answer_all`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::http::request::Parts;
-use axum::http::{Request, StatusCode};
 use chassis::bus::{Bus, BusConfig};
 use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
 use chassis::env::Env;
-use chassis::http::{Shortcut, ShortcutSlot, Shortened};
+use chassis::http::{Head, Received, Shortcut, ShortcutSlot, Shortened};
 use chassis::ready::Readiness;
 use chassis::service::{Context, Service as _};
 use chassis::shutdown::Shutdown;
@@ -37,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     let requests = requests(count.unwrap_or(1_000));
     // Nothing of the runtime runs from here on: what would wait for anything, fails.
     let _entered = runtime.enter();
-    let failed = answer_all(&*shortcut, requests);
+    let failed = answer_all(&*shortcut, &requests);
     anyhow::ensure!(failed == 0, "{failed} requests were not redirected at once");
     Ok(())
 }
@@ -97,34 +96,39 @@ fn save_links(folder: &TempDir) -> anyhow::Result<()> {
     Ok(table.save(folder.path())?)
 }
 
-fn requests(count: u32) -> Vec<(Parts, SocketAddr)> {
+fn requests(count: u32) -> Vec<(String, SocketAddr)> {
     (0..count)
         .map(|number| {
             let peer = SocketAddr::from(([192, 0, 2, (number % 200) as u8], 40_000));
-            let request = Request::get(format!("/c{:05}", number * 7919 % LINKS))
-                .header("host", "kurz.example")
-                .header("accept", "text/html,application/xhtml+xml")
-                .header("accept-language", "de-AT,de;q=0.9,en;q=0.8")
-                .header("referer", "https://news.example.org/item?id=7")
-                .header(
-                    "user-agent",
-                    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-                )
-                .body(())
-                .expect("a good request");
-            (request.into_parts().0, peer)
+            let request = format!(
+                "GET /c{:05} HTTP/1.1\r\n\
+                 Host: kurz.example\r\n\
+                 Accept: text/html,application/xhtml+xml\r\n\
+                 Accept-Language: de-AT,de;q=0.9,en;q=0.8\r\n\
+                 Referer: https://news.example.org/item?id=7\r\n\
+                 User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 \
+                 Firefox/140.0\r\n\r\n",
+                number * 7919 % LINKS,
+            );
+            (request, peer)
         })
         .collect()
 }
 
 /// How many were not redirected at once.
 #[inline(never)]
-fn answer_all(shortcut: &dyn Shortcut, requests: Vec<(Parts, SocketAddr)>) -> usize {
-    requests
-        .into_iter()
-        .map(|(request, peer)| shortcut.answer(request, peer))
-        .filter(
-            |answer| !matches!(answer, Shortened::Now(answer) if answer.status() == StatusCode::FOUND),
-        )
-        .count()
+fn answer_all(shortcut: &dyn Shortcut, requests: &[(String, SocketAddr)]) -> usize {
+    let mut answer = Vec::new();
+    let mut failed = 0;
+    for (request, peer) in requests {
+        answer.clear();
+        let received = Head::receive(request.as_bytes(), |head| {
+            shortcut.answer(&head, *peer, &mut answer)
+        });
+        let is_answered = matches!(received, Received::Whole(Shortened::Now, _));
+        if !is_answered || !answer.starts_with(b"HTTP/1.1 302 Found\r\n") {
+            failed += 1;
+        }
+    }
+    failed
 }

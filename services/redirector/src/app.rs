@@ -2,8 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::http::request::Parts;
+use axum::extract::{ConnectInfo, Request};
 use chassis::client_address::TrustedProxies;
 use chassis::clock::Clock;
 use chassis::env::Env;
@@ -33,9 +32,9 @@ pub struct AppState {
 
 impl AppState {
     /// The address from which the request came to us.
-    pub fn peer(request: &Parts) -> IpAddr {
+    pub fn peer(request: &Request) -> IpAddr {
         request
-            .extensions
+            .extensions()
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| {
                 peer.ip()

@@ -6,7 +6,7 @@ mod visitor;
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, Method};
+use chassis::http::Head;
 use events::{ClickRef, Hints};
 
 pub use country::Countries;
@@ -38,17 +38,11 @@ pub struct Visit<'a> {
 
 impl Observer {
     /// The visit that a request is.
-    pub fn visit<'a>(
-        &self,
-        method: &Method,
-        headers: &'a HeaderMap,
-        client: IpAddr,
-        at_ms: i64,
-    ) -> Visit<'a> {
-        let said = Said::in_headers(headers);
+    pub fn visit<'a>(&self, head: &Head<'a>, client: IpAddr, at_ms: i64) -> Visit<'a> {
+        let said = Said::in_headers(head.fields);
         let countries = self.countries.as_ref();
         Visit {
-            hints: said.hints(method),
+            hints: said.hints(head.method),
             country: countries.and_then(|countries| countries.of(client)),
             visitor: self.visitors.hash(client, &said.user_agent, at_ms),
             at_ms,

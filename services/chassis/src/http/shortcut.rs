@@ -2,25 +2,28 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use axum::http::request::Parts;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
-/// Answers the requests that come most often, in front of the router, which costs several times what
-/// the answer does. The router answers them, too, and the same.
+use super::Head;
+
+/// Answers the requests that come most often, in front of hyper and the router, which cost several
+/// times what the answer does. The router answers them, too, and the same.
 pub trait Shortcut: Send + Sync {
-    /// The answer to a request without a body, or with one that does not matter.
-    fn answer(&self, request: Parts, peer: SocketAddr) -> Shortened;
+    /// Answers a request by writing a whole answer behind what stands in `to`, if it is one of those.
+    fn answer(&self, head: &Head<'_>, peer: SocketAddr, to: &mut Vec<u8>) -> Shortened;
 }
 
 /// What becomes of a request.
 pub enum Shortened {
     /// It is answered.
-    Now(Response),
-    /// It will be.
-    Later(BoxFuture<'static, Response>),
-    /// It is for the router.
-    Not(Parts),
+    Now,
+    /// It is answered, but the answer may go out only when this is over.
+    After(BoxFuture<'static, ()>),
+    /// This is the answer; its body is in memory. Nothing was written.
+    With(Response),
+    /// It is for the router. Nothing was written.
+    Not,
 }
 
 /// Where a service puts its shortcut, if it has one.

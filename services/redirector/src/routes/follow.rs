@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, LOCATION};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chassis::http::Shortened;
+use chassis::http::{Fields, Head, Shortened, fields, written};
 use chassis::problem::Problem;
 use chassis::telemetry;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -57,7 +57,7 @@ use crate::table::{LinkRef, Openness, is_code};
     )
 )]
 pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    follow(&app, request.into_parts().0).await
+    settled(follow(&app, &request)).await
 }
 
 /// Ask where a short link leads
@@ -84,7 +84,7 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response
     )
 )]
 pub async fn head(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    follow(&app, request.into_parts().0).await
+    settled(follow(&app, &request)).await
 }
 
 /// Any other method on a code.
@@ -97,18 +97,22 @@ pub async fn wrong_method(State(app): State<Arc<AppState>>) -> Response {
 pub struct Shortcut(pub Arc<AppState>);
 
 impl chassis::http::Shortcut for Shortcut {
-    fn answer(&self, request: Parts, peer: SocketAddr) -> Shortened {
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return Shortened::Not(request);
-        }
+    fn answer(&self, head: &Head<'_>, peer: SocketAddr, to: &mut Vec<u8>) -> Shortened {
         LINK.with_borrow_mut(|bytes| {
-            let code = request.uri.path().strip_prefix('/');
+            let code = head.path().strip_prefix('/');
             let link = code
                 .filter(|code| is_code(code))
                 .and_then(|code| self.0.table.find(code, bytes));
-            match link {
-                Some(link) => respond(&self.0, request, peer.ip(), Ok(link)),
-                None => Shortened::Not(request),
+            let Some(link) = link else {
+                return Shortened::Not;
+            };
+            let (reply, after) = respond(&self.0, head, peer.ip(), Ok(link));
+            match (reply, after) {
+                (Reply::Redirect(status, url), after) => {
+                    written::redirect(to, status, url);
+                    after.map_or(Shortened::Now, Shortened::After)
+                }
+                (Reply::Other(response), _) => Shortened::With(response),
             }
         })
     }
@@ -119,18 +123,38 @@ thread_local! {
     static LINK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The answer, whatever the table says.
-async fn follow(app: &Arc<AppState>, request: Parts) -> Response {
-    let peer = AppState::peer(&request);
-    let answer = LINK.with_borrow_mut(|bytes| {
-        let link = find(app, request.uri.path(), bytes);
-        respond(app, request, peer, link)
-    });
-    match answer {
-        Shortened::Now(response) => response,
-        Shortened::Later(response) => response.await,
-        Shortened::Not(_) => unreachable!("`respond` answers"),
+/// What a request is answered.
+enum Reply<'a> {
+    Redirect(StatusCode, &'a str),
+    Other(Response),
+}
+
+/// Waits until an answer may go out.
+async fn settled((response, after): (Response, Option<BoxFuture<'static, ()>>)) -> Response {
+    if let Some(after) = after {
+        after.await;
     }
+    response
+}
+
+/// The answer, whatever the table says.
+fn follow(app: &Arc<AppState>, request: &Request) -> (Response, Option<BoxFuture<'static, ()>>) {
+    let peer = AppState::peer(request);
+    LINK.with_borrow_mut(|bytes| {
+        let fields = fields(request.headers());
+        let head = Head {
+            method: request.method(),
+            target: request.uri().path(),
+            fields: Fields::new(&fields),
+        };
+        let link = find(app, head.path(), bytes);
+        let (reply, after) = respond(app, &head, peer, link);
+        let response = match reply {
+            Reply::Redirect(status, url) => redirect(head.method, status, url),
+            Reply::Other(response) => response,
+        };
+        (response, after)
+    })
 }
 
 fn find<'a>(app: &AppState, path: &str, bytes: &'a mut Vec<u8>) -> Result<LinkRef<'a>, Refusal> {
@@ -150,38 +174,48 @@ fn find<'a>(app: &AppState, path: &str, bytes: &'a mut Vec<u8>) -> Result<LinkRe
 }
 
 /// Answers, counts, and, for a few requests, times or traces. At once, unless the click has to
-/// reach more than the spool first.
-fn respond(
+/// reach more than the spool first: then the answer may go out when the future has ended.
+fn respond<'a>(
     app: &Arc<AppState>,
-    request: Parts,
+    head: &Head<'_>,
     peer: IpAddr,
-    link: Result<LinkRef<'_>, Refusal>,
-) -> Shortened {
+    link: Result<LinkRef<'a>, Refusal>,
+) -> (Reply<'a>, Option<BoxFuture<'static, ()>>) {
     let sampled = app.meters.sample();
     let started = sampled.timed.then(Instant::now);
-    let is_traced = sampled.traced || is_traced(app, peer, &request.headers);
-    let span = is_traced.then(|| span(app, peer, &request.headers));
-    let (response, receipt) = or_fault(|| match &span {
-        Some(span) => span.in_scope(|| answer(app, request, peer, link)),
-        None => answer(app, request, peer, link),
+    let is_traced = sampled.traced || is_traced(app, peer, head.fields);
+    let span = is_traced.then(|| span(app, peer, head.fields));
+    let (reply, receipt) = or_fault(|| match &span {
+        Some(span) => span.in_scope(|| answer(app, head, peer, link)),
+        None => answer(app, head, peer, link),
     });
+    let status = reply.status();
     if receipt.is_settled() {
-        app.meters.done(response.status(), started);
-        return Shortened::Now(response);
+        app.meters.done(status, started);
+        return (reply, None);
     }
     let app = Arc::clone(app);
     let settled = receipt
         .settled()
         .instrument(span.unwrap_or_else(Span::none));
-    Shortened::Later(Box::pin(async move {
+    let after = Box::pin(async move {
         settled.await;
-        app.meters.done(response.status(), started);
-        response
-    }))
+        app.meters.done(status, started);
+    });
+    (reply, Some(after))
+}
+
+impl Reply<'_> {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Redirect(status, _) => *status,
+            Self::Other(response) => response.status(),
+        }
+    }
 }
 
 /// The answer, also if a bug of ours panics: no layer does this here.
-fn or_fault(answer: impl FnOnce() -> (Response, Receipt)) -> (Response, Receipt) {
+fn or_fault<'a>(answer: impl FnOnce() -> (Reply<'a>, Receipt)) -> (Reply<'a>, Receipt) {
     // A panic leaves nothing half done that somebody else sees: what is shared guards itself.
     let answer = std::panic::catch_unwind(AssertUnwindSafe(answer));
     answer.unwrap_or_else(|panic| {
@@ -190,17 +224,20 @@ fn or_fault(answer: impl FnOnce() -> (Response, Receipt)) -> (Response, Receipt)
             None => anyhow::anyhow!("a redirect panicked"),
         };
         let response = Problem::internal(&error).into_response();
-        (response, Receipt::nothing())
+        (Reply::Other(response), Receipt::nothing())
     })
 }
 
-fn answer(
+fn answer<'a>(
     app: &AppState,
-    request: Parts,
+    head: &Head<'_>,
     peer: IpAddr,
-    link: Result<LinkRef<'_>, Refusal>,
-) -> (Response, Receipt) {
-    let refuse = |refusal: Refusal| (refusal.answer(&request.headers), Receipt::nothing());
+    link: Result<LinkRef<'a>, Refusal>,
+) -> (Reply<'a>, Receipt) {
+    let refuse = |refusal: Refusal| {
+        let response = refusal.answer(head.fields.get_all("accept"));
+        (Reply::Other(response), Receipt::nothing())
+    };
     let link = match link {
         Ok(link) => link,
         Err(refusal) => return refuse(refusal),
@@ -208,38 +245,32 @@ fn answer(
     let now_ms = app.clock.now_ms();
     match link.openness(now_ms) {
         Openness::NotYet => refuse(Refusal::Unknown),
-        Openness::Closed => match link.fallback_url() {
-            Some(url) => {
-                let response = redirect(request, StatusCode::FOUND, url);
-                (response, Receipt::nothing())
-            }
+        Openness::Closed => match link.into_fallback_url() {
+            Some(url) => (Reply::Redirect(StatusCode::FOUND, url), Receipt::nothing()),
             None => refuse(Refusal::Closed),
         },
         Openness::Open => {
-            let (method, headers) = (&request.method, &request.headers);
-            let client = app.trusted_proxies.resolve(peer, headers);
-            let visit = app.observer.visit(method, headers, client, now_ms);
+            let forwarded = head.fields.get_all("x-forwarded-for");
+            let client = app.trusted_proxies.resolve(peer, forwarded);
+            let visit = app.observer.visit(head, client, now_ms);
             let receipt = app.recorder.record(visit.of(&link));
             let status = status_of(link.redirect_status());
-            (redirect(request, status, link.url()), receipt)
+            (Reply::Redirect(status, link.into_url()), receipt)
         }
     }
 }
 
-/// A redirect in the memory of the request's headers, which nobody needs any more.
-fn redirect(request: Parts, status: StatusCode, url: &str) -> Response {
+fn redirect(method: &Method, status: StatusCode, url: &str) -> Response {
     let location = HeaderValue::from_str(url).expect("the table holds visible ASCII only");
-    let mut headers = request.headers;
-    headers.clear();
-    // What a GET is told; hyper adds it there.
-    if request.method == Method::HEAD {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    headers.insert(LOCATION, location);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    *response.headers_mut() = headers;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What a GET is told; hyper adds it there.
+    if method == Method::HEAD {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     response
 }
 
@@ -254,16 +285,16 @@ fn status_of(status: u16) -> StatusCode {
 }
 
 /// Whether a trusted proxy asks for a trace. Anybody else could make us trace everything.
-fn is_traced(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> bool {
-    headers.get("traceparent").is_some_and(|parent| {
-        parent.as_bytes().ends_with(b"-01") && app.trusted_proxies.contains(peer)
-    })
+fn is_traced(app: &AppState, peer: IpAddr, fields: Fields<'_>) -> bool {
+    fields
+        .get("traceparent")
+        .is_some_and(|parent| parent.ends_with(b"-01") && app.trusted_proxies.contains(peer))
 }
 
-fn span(app: &AppState, peer: IpAddr, headers: &HeaderMap) -> Span {
+fn span(app: &AppState, peer: IpAddr, fields: Fields<'_>) -> Span {
     let span = tracing::info_span!("redirect", otel.name = "GET /{code}", otel.kind = "server");
     if app.trusted_proxies.contains(peer) {
-        telemetry::follow_http_parent(&span, headers);
+        telemetry::follow_http_parent(&span, &fields.to_map());
     }
     span
 }
@@ -274,33 +305,15 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_fault_of_ours_and_ends_nobody_elses_connection() {
-        let (response, _) = or_fault(|| panic!("oh"));
+        let (reply, _) = or_fault(|| panic!("oh"));
+        let Reply::Other(response) = reply else {
+            panic!("a problem");
+        };
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = &response.headers()["content-type"];
         assert_eq!(content_type, "application/problem+json");
-        let (request, ()) = Request::new(()).into_parts();
-        let good = || redirect(request, StatusCode::FOUND, "https://a.example/");
-        let (response, _) = or_fault(|| (good(), Receipt::nothing()));
-        assert_eq!(response.status(), StatusCode::FOUND);
-    }
-
-    #[test]
-    fn nothing_of_the_request_comes_back() {
-        let (mut request, ()) = Request::new(()).into_parts();
-        for name in ["cookie", "location", "user-agent", "x-other"] {
-            request
-                .headers
-                .append(name, HeaderValue::from_static("secret"));
-        }
-        let response = redirect(request, StatusCode::FOUND, "https://a.example/");
-        let answered: Vec<_> = response.headers().iter().collect();
-        let expected = [
-            ("location", "https://a.example/"),
-            ("cache-control", "no-store"),
-        ];
-        assert_eq!(answered.len(), expected.len());
-        for (name, value) in expected {
-            assert_eq!(response.headers()[name], value);
-        }
+        let good = || Reply::Redirect(StatusCode::FOUND, "https://a.example/");
+        let (reply, _) = or_fault(|| (good(), Receipt::nothing()));
+        assert_eq!(reply.status(), StatusCode::FOUND);
     }
 }

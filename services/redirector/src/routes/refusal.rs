@@ -21,8 +21,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A page for those who accept one, else a problem. Neither repeats anything of the request.
-    pub fn answer(self, headers: &HeaderMap) -> Response {
+    /// A page for those who accept one, as the values of `Accept` say, else a problem. Neither
+    /// repeats anything of the request.
+    pub fn answer<'a>(self, accept: impl Iterator<Item = &'a [u8]>) -> Response {
         let (status, title, text) = match self {
             Self::Unknown => (
                 StatusCode::NOT_FOUND,
@@ -40,7 +41,7 @@ impl Refusal {
                 "The server has just been started. Please try again in a moment.",
             ),
         };
-        let mut response = if accepts_html(headers) {
+        let mut response = if accepts_html(accept) {
             page(status, title, text)
         } else {
             Problem::new(status, title)
@@ -57,7 +58,7 @@ impl Refusal {
 
 /// Everything that is no route at all.
 pub async fn unknown(headers: HeaderMap) -> Response {
-    Refusal::Unknown.answer(&headers)
+    Refusal::Unknown.answer(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes))
 }
 
 /// A method that is neither GET nor HEAD.
@@ -96,10 +97,11 @@ pub fn page(status: StatusCode, title: &'static str, text: &'static str) -> Resp
     (status, HEADERS, body).into_response()
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.to_ascii_lowercase().contains("text/html"))
+fn accepts_html<'a>(mut accept: impl Iterator<Item = &'a [u8]>) -> bool {
+    accept.any(|value| {
+        let value = value.to_ascii_lowercase();
+        value
+            .windows("text/html".len())
+            .any(|part| part == b"text/html")
+    })
 }

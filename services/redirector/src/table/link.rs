@@ -152,6 +152,20 @@ impl Link {
     }
 }
 
+impl<'a> LinkRef<'a> {
+    /// Where it leads; visible ASCII only.
+    pub fn into_url(self) -> &'a str {
+        let start = self.code_at() + self.code_len();
+        text(&self.0[start..start + self.url_len()])
+    }
+
+    /// Where it leads once it is closed.
+    pub fn into_fallback_url(self) -> Option<&'a str> {
+        let start = self.code_at() + self.code_len() + self.url_len();
+        self.has(FALLBACK).then(|| text(&self.0[start..]))
+    }
+}
+
 impl<B: Deref<Target = [u8]>> Link<B> {
     /// The bytes for the snapshot.
     pub fn bytes(&self) -> &[u8] {
@@ -245,8 +259,12 @@ impl<B: Deref<Target = [u8]>> Link<B> {
     }
 
     fn text(&self, at: usize, length: usize) -> &str {
-        std::str::from_utf8(&self.0[at..at + length]).expect("both constructors took ASCII only")
+        text(&self.0[at..at + length])
     }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("both constructors took ASCII only")
 }
 
 impl<B: Deref<Target = [u8]>> std::fmt::Debug for Link<B> {

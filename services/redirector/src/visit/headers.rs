@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{ACCEPT_LANGUAGE, REFERER, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::Method;
+use chassis::http::Fields;
 use events::Hints;
 use events::click::{MAX_LANGUAGE, MAX_REFERRER, MAX_USER_AGENT};
 
@@ -26,27 +26,28 @@ pub struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// Reads all headers once: looking each one up by its name costs more.
-    pub fn in_headers(headers: &'a HeaderMap) -> Self {
+    pub fn in_headers(fields: Fields<'a>) -> Self {
         let (mut user_agent, mut referrer, mut language) = (None, None, None);
         let mut purposes = [None; PURPOSES.len()];
-        for (name, value) in headers {
-            if name == USER_AGENT {
-                user_agent.get_or_insert(value);
-            } else if name == REFERER {
-                referrer.get_or_insert(value);
-            } else if name == ACCEPT_LANGUAGE {
-                language.get_or_insert(value);
-            } else if let Some(at) = PURPOSES.iter().position(|purpose| name == purpose) {
-                purposes[at].get_or_insert(value);
+        for field in fields.iter() {
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+            if is("user-agent") {
+                user_agent.get_or_insert(field.value);
+            } else if is("referer") {
+                referrer.get_or_insert(field.value);
+            } else if is("accept-language") {
+                language.get_or_insert(field.value);
+            } else if let Some(at) = PURPOSES.iter().position(|purpose| is(purpose)) {
+                purposes[at].get_or_insert(field.value);
             }
         }
         Self {
             user_agent: user_agent.map(cut).unwrap_or_default(),
             referrer: referrer
-                .and_then(|value| host(value.to_str().ok()?))
+                .and_then(|value| host(text(value)?))
                 .map_or(Cow::Borrowed(""), lower_case),
             language: language
-                .and_then(|value| primary(value.to_str().ok()?))
+                .and_then(|value| primary(text(value)?))
                 .map_or(Cow::Borrowed(""), lower_case),
             is_early: purposes.into_iter().flatten().any(is_early),
         }
@@ -65,11 +66,16 @@ impl<'a> Said<'a> {
     }
 }
 
-fn cut(user_agent: &HeaderValue) -> Cow<'_, str> {
-    if let Ok(text) = user_agent.to_str() {
-        return Cow::Borrowed(&text[..text.len().min(MAX_USER_AGENT)]);
+/// The text of a header, which holds no control characters but tabs.
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok()
+}
+
+fn cut(user_agent: &[u8]) -> Cow<'_, str> {
+    if let Some(text) = text(user_agent) {
+        return Cow::Borrowed(&text[..text.floor_char_boundary(MAX_USER_AGENT)]);
     }
-    let mut text = String::from_utf8_lossy(user_agent.as_bytes()).into_owned();
+    let mut text = String::from_utf8_lossy(user_agent).into_owned();
     text.truncate(text.floor_char_boundary(MAX_USER_AGENT));
     Cow::Owned(text)
 }
@@ -83,14 +89,16 @@ fn lower_case(text: &str) -> Cow<'_, str> {
 }
 
 fn host(url: &str) -> Option<&str> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = url.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
     let is_scheme = scheme
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     if scheme.is_empty() || !is_scheme {
         return None;
     }
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let ends = |byte| matches!(byte, b'/' | b'?' | b'#' | b'\\');
+    let authority = &rest[..rest.bytes().position(ends).unwrap_or(rest.len())];
     let host = authority.rsplit('@').next()?;
     let host = if host.starts_with('[') {
         let end = host.find(']')?;
@@ -116,8 +124,8 @@ fn primary(languages: &str) -> Option<&str> {
     is_tag.then_some(tag)
 }
 
-fn is_early(purpose: &HeaderValue) -> bool {
-    purpose.to_str().is_ok_and(|purpose| {
+fn is_early(purpose: &[u8]) -> bool {
+    text(purpose).is_some_and(|purpose| {
         let purpose = purpose.to_ascii_lowercase();
         ["prefetch", "prerender", "preview"]
             .iter()
@@ -127,44 +135,46 @@ fn is_early(purpose: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use chassis::http::Field;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn with(name: &'static str, value: &[u8]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_bytes(value).unwrap(),
-        );
-        headers
+    fn with<'a>(name: &'a str, value: &'a [u8]) -> [Field<'a>; 1] {
+        [Field { name, value }]
     }
 
-    fn user_agent(headers: &HeaderMap) -> Cow<'_, str> {
-        Said::in_headers(headers).user_agent
+    fn said<'a>(fields: &'a [Field<'a>]) -> Said<'a> {
+        Said::in_headers(Fields::new(fields))
     }
 
-    fn referrer(headers: &HeaderMap) -> Cow<'_, str> {
-        Said::in_headers(headers).referrer
+    fn user_agent<'a>(fields: &'a [Field<'a>]) -> Cow<'a, str> {
+        said(fields).user_agent
     }
 
-    fn language(headers: &HeaderMap) -> Cow<'_, str> {
-        Said::in_headers(headers).language
+    fn referrer<'a>(fields: &'a [Field<'a>]) -> Cow<'a, str> {
+        said(fields).referrer
     }
 
-    fn hints(method: &Method, headers: &HeaderMap) -> Hints {
-        Said::in_headers(headers).hints(method)
+    fn language<'a>(fields: &'a [Field<'a>]) -> Cow<'a, str> {
+        said(fields).language
+    }
+
+    fn hints(method: &Method, fields: &[Field<'_>]) -> Hints {
+        said(fields).hints(method)
     }
 
     #[test]
     fn a_header_that_is_there_twice_says_what_it_says_first() {
-        let mut headers = with("user-agent", b"one");
-        headers.append(USER_AGENT, HeaderValue::from_static("two"));
-        headers.append("purpose", HeaderValue::from_static("navigation"));
-        headers.append("purpose", HeaderValue::from_static("prefetch"));
-        assert_eq!(user_agent(&headers), "one");
-        assert_eq!(hints(&Method::GET, &headers), Hints::NONE);
+        let fields = [
+            with("user-agent", b"one"),
+            with("User-Agent", b"two"),
+            with("purpose", b"navigation"),
+            with("purpose", b"prefetch"),
+        ];
+        let fields = fields.concat();
+        assert_eq!(user_agent(&fields), "one");
+        assert_eq!(hints(&Method::GET, &fields), Hints::NONE);
     }
 
     #[test]
@@ -189,14 +199,16 @@ mod tests {
         }
         let long = format!("https://{}.example/", "a".repeat(260));
         assert_eq!(referrer(&with("referer", long.as_bytes())), "");
-        assert_eq!(referrer(&HeaderMap::new()), "");
+        assert_eq!(referrer(&[]), "");
     }
 
     #[test]
     fn a_user_agent_is_cut_at_the_end_of_a_character() {
         let long = "ü".repeat(400);
-        let long = with("user-agent", long.as_bytes());
-        assert_eq!(user_agent(&long), "ü".repeat(256));
+        assert_eq!(
+            user_agent(&with("user-agent", long.as_bytes())),
+            "ü".repeat(256)
+        );
         let odd = format!("x{}", "ü".repeat(400));
         assert_eq!(user_agent(&with("user-agent", odd.as_bytes())).len(), 511);
         let plain = with("user-agent", &[b'x'; 600]);
@@ -228,7 +240,7 @@ mod tests {
 
     #[test]
     fn prefetches_and_heads_say_so() {
-        let none = HeaderMap::new();
+        let none = [];
         assert_eq!(hints(&Method::GET, &none), Hints::NONE);
         assert_eq!(hints(&Method::HEAD, &none), Hints::HEAD);
         for (name, value) in [

@@ -2,8 +2,9 @@
 //!
 //! To store a set takes up to a second of a processor. However nice a thread is, the kernel leaves it
 //! where it runs and lets all others share what is left: with two processors, visitors queue for as
-//! long as that takes. So while clicks keep coming, the thread works in short turns and rests as long
-//! in between. Once they stop, or when there are more than it can count so, it goes straight on.
+//! long as that takes. So while clicks keep coming, the thread works in short turns and rests in
+//! between, for longer where there is less to do. Once they stop, or when there are more than it can
+//! count so, it goes straight on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -12,8 +13,15 @@ use std::time::{Duration, Instant};
 /// For how long it works in one go.
 const TURN: Duration = Duration::from_micros(250);
 
-/// For how long it rests then.
-const REST: Duration = Duration::from_micros(250);
+/// For how long it rests then, at least.
+const REST: Duration = TURN;
+
+/// For how long it rests at most.
+const LONGEST_REST: Duration = Duration::from_micros(750);
+
+/// Over how long the work on a set is spread, if it takes as long as that on the one before: half of
+/// the time for which the next one is gathered.
+const SPREAD: Duration = Duration::from_secs(2);
 
 /// When nothing has come for so long, no more is waited for, and there is nobody to let go first.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
@@ -25,6 +33,8 @@ pub struct Flow {
     /// When the last message came, microseconds after `began`.
     last_us: AtomicU64,
     is_behind: AtomicBool,
+    /// For how long the last set was worked on, without rests, in microseconds.
+    worked_us: AtomicU64,
 }
 
 impl Flow {
@@ -34,6 +44,7 @@ impl Flow {
             began: Instant::now(),
             last_us: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
+            worked_us: AtomicU64::new(0),
         }
     }
 
@@ -50,9 +61,12 @@ impl Flow {
 
     /// Turns of somebody who counts what comes.
     pub fn turns(&self) -> Turns<'_> {
+        let worked = Duration::from_micros(self.worked_us.load(Ordering::Relaxed));
         Turns {
             flow: Some(self),
+            rest: rest_after(worked),
             began: Instant::now(),
+            worked: Duration::ZERO,
         }
     }
 
@@ -66,7 +80,10 @@ impl Flow {
 #[derive(Debug)]
 pub struct Turns<'a> {
     flow: Option<&'a Flow>,
+    rest: Duration,
     began: Instant,
+    /// In the turns before.
+    worked: Duration,
 }
 
 impl Turns<'_> {
@@ -74,7 +91,9 @@ impl Turns<'_> {
     pub fn without_rest() -> Self {
         Turns {
             flow: None,
+            rest: Duration::ZERO,
             began: Instant::now(),
+            worked: Duration::ZERO,
         }
     }
 
@@ -88,14 +107,34 @@ impl Turns<'_> {
         let Some(flow) = self.flow else {
             return;
         };
-        if self.began.elapsed() < TURN {
+        let turn = self.began.elapsed();
+        if turn < TURN {
             return;
         }
+        self.worked += turn;
         if flow.is_calm() {
-            thread::sleep(REST);
+            thread::sleep(self.rest);
         }
         self.began = Instant::now();
     }
+}
+
+impl Drop for Turns<'_> {
+    fn drop(&mut self) {
+        if let Some(flow) = self.flow {
+            let worked = u64::try_from(self.worked.as_micros()).unwrap_or(u64::MAX);
+            flow.worked_us.store(worked, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How long the rests are when the last set was worked on for so long.
+fn rest_after(worked: Duration) -> Duration {
+    let turns = worked.as_micros() / TURN.as_micros();
+    let rests = SPREAD.saturating_sub(worked).as_micros();
+    let rest = rests.checked_div(turns).unwrap_or(u128::MAX);
+    let rest = Duration::from_micros(u64::try_from(rest).unwrap_or(u64::MAX));
+    rest.clamp(REST, LONGEST_REST)
 }
 
 #[cfg(test)]
@@ -134,6 +173,25 @@ mod tests {
             thread::yield_now();
         }
         assert!(!flow.is_calm(), "nothing has come for long");
+    }
+
+    #[test]
+    fn the_less_there_is_to_do_the_longer_it_rests() {
+        let ms = Duration::from_millis;
+        for (worked, rest) in [
+            (ms(0), LONGEST_REST),
+            (ms(500), LONGEST_REST),
+            (ms(800), Duration::from_micros(375)),
+            (ms(1_000), REST),
+            (ms(5_000), REST),
+        ] {
+            assert_eq!(rest_after(worked), rest, "{worked:?}");
+        }
+        let flow = Flow::new();
+        flow.worked_us.store(1_000_000, Ordering::Relaxed);
+        assert_eq!(flow.turns().rest, REST);
+        // That one had no turn.
+        assert_eq!(flow.turns().rest, LONGEST_REST);
     }
 
     #[test]

@@ -17,15 +17,21 @@ use super::fault::Watch;
 use crate::nice;
 
 /// How many pages the log has before it is moved: 16 MB. A page that many commits change is moved
-/// once, so a longer log makes less to write.
+/// once, so a longer log makes less to write. But it also takes new memory and new places of the disk
+/// where a short one is written over, and has more pages to look through: what commits of a hundred
+/// megabytes saved by that was less than it cost everybody else.
 const LONG: u32 = 4_096;
 
 /// How many more pages make it worth trying again, should a reader have kept the log from beginning
 /// anew.
 const MORE: u32 = 1_024;
 
-/// How many pages the writer moves itself: a pause of some milliseconds.
+/// How many pages the thread leaves to the writer: a pause of some milliseconds.
 const REST: u32 = 256;
+
+/// How many pages the writer moves itself, should commits meanwhile have added more: a pause of some
+/// tens of milliseconds. After commits that are larger than that the thread tries again.
+const MOST_REST: u32 = 4_096;
 
 /// How nice the thread is: what it does can wait for those who answer somebody. If it is left too
 /// little time, the writer does its work.
@@ -42,8 +48,10 @@ thread_local! {
 
 const IDLE: u8 = 0;
 const MOVING: u8 = 1;
-/// Nearly all is moved: the writer moves the rest.
+/// Nearly all is moved that there was: the writer moves the rest, if that is little.
 const MOVED: u8 = 2;
+/// A reader of an old state does not let it get any further.
+const HELD: u8 = 3;
 
 /// The thread that moves the log, as the writer sees it.
 pub(super) struct Checkpoints {
@@ -52,6 +60,8 @@ pub(super) struct Checkpoints {
     thread: JoinHandle<()>,
     /// How many pages the log has when it is moved next.
     due: u32,
+    /// How many pages of it were moved when that was seen last.
+    moved: u32,
 }
 
 #[derive(Default)]
@@ -87,6 +97,7 @@ impl Checkpoints {
             wake,
             thread,
             due: LONG,
+            moved: 0,
         })
     }
 
@@ -95,25 +106,38 @@ impl Checkpoints {
         let pages = PAGES.get();
         self.state.pages.store(pages, Ordering::Relaxed);
         if pages < LONG {
-            self.due = LONG;
+            (self.due, self.moved) = (LONG, 0);
+        } else {
+            let moved = moved_pages(writer);
+            if moved < self.moved {
+                // It began anew, as it does when a commit finds everything moved.
+                self.due = LONG;
+            }
+            self.moved = moved;
         }
-        match self.state.phase.load(Ordering::Acquire) {
-            MOVED => {
-                // Else it has begun anew already.
-                if pages >= LONG {
-                    move_log(writer, watch);
-                    self.due = pages + MORE;
-                }
-                self.state.phase.store(IDLE, Ordering::Release);
+        let phase = self.state.phase.load(Ordering::Acquire);
+        if phase == MOVED || phase == HELD {
+            self.finish(phase, pages, writer, watch);
+            self.state.phase.store(IDLE, Ordering::Release);
+        }
+        let is_idle = self.state.phase.load(Ordering::Relaxed) == IDLE;
+        if is_idle && pages >= self.due {
+            self.state.phase.store(MOVING, Ordering::Release);
+            if let Err(TrySendError::Disconnected(())) = self.wake.try_send(()) {
+                // The thread is gone, so the writer does it all.
+                self.state.phase.store(HELD, Ordering::Release);
             }
-            IDLE if pages >= self.due => {
-                self.state.phase.store(MOVING, Ordering::Release);
-                if let Err(TrySendError::Disconnected(())) = self.wake.try_send(()) {
-                    // The thread is gone, so the writer does it all.
-                    self.state.phase.store(MOVED, Ordering::Release);
-                }
-            }
-            _ => {}
+        }
+    }
+
+    /// Moves what the thread left, if that is little.
+    fn finish(&mut self, phase: u8, pages: u32, writer: &Connection, watch: &Watch) {
+        let rest = pages.saturating_sub(self.moved);
+        let is_little = rest <= MOST_REST || pages >= TOO_LONG;
+        if pages >= LONG && (is_little || phase == HELD) {
+            move_log(writer, watch);
+            self.moved = moved_pages(writer);
+            self.due = pages + MORE;
         }
     }
 
@@ -128,23 +152,35 @@ impl Checkpoints {
 fn run(connection: Connection, watch: &Watch, state: &State, woken: &Receiver<()>) {
     nice::yield_to_others(NICE);
     while woken.recv().is_ok() {
-        let mut before = 0;
+        let (mut before, mut phase) = (0, MOVED);
         while !watch.has_failed() {
             let moved = move_log(&connection, watch);
             let pages = state.pages.load(Ordering::Relaxed);
             let rest = pages.saturating_sub(moved);
-            // A reader of an old state may not let it get any further.
-            if rest <= REST || moved <= before || pages >= TOO_LONG {
+            if rest <= REST || pages >= TOO_LONG {
+                break;
+            }
+            if moved <= before {
+                phase = HELD;
                 break;
             }
             before = moved;
         }
-        state.phase.store(MOVED, Ordering::Release);
+        state.phase.store(phase, Ordering::Release);
     }
     if watch.has_failed() {
         // Closed by the end of the process, since closing writes.
         std::mem::forget(connection);
     }
+}
+
+/// How many pages of the log are in the database.
+fn moved_pages(connection: &Connection) -> u32 {
+    let moved = connection
+        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(2)));
+    // A fault shows with the next change.
+    moved.unwrap_or(0)
 }
 
 /// Copies what is in the log into the database, as far as readers allow; how many pages of the log

@@ -136,6 +136,43 @@ async fn the_log_is_moved_into_the_file_beside_the_writer_and_begins_anew() {
 }
 
 #[tokio::test]
+async fn commits_that_alone_make_a_long_log_are_moved_beside_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let database = open(&path, Profile::Local).await.unwrap();
+    let size = |ending: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(ending);
+        std::fs::metadata(name).unwrap().len() >> 20
+    };
+    let log = Connection::open(&path).unwrap();
+    let is_moved = || {
+        let sql = "PRAGMA wal_checkpoint(NOOP)";
+        let ends = log.query_row(sql, [], |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        let (pages, moved) = ends.unwrap();
+        pages == moved
+    };
+    for round in 1..=6 {
+        // 20 MB in the table, and as much in its index.
+        let adding = database.write(move |tx| {
+            for number in 0..320 {
+                let name = format!("{round}-{number}-{}", "x".repeat(64 << 10));
+                tx.execute("INSERT INTO fruit VALUES (?1)", [name])?;
+            }
+            Ok::<_, Error>(())
+        });
+        adding.await.unwrap();
+        crate::testing::eventually(|| async { is_moved().then_some(()) }).await;
+    }
+    // Each commit found everything moved, and began the log anew.
+    assert!(size("-wal") < 50, "{} of 240 MB", size("-wal"));
+    assert_eq!(count(&database).await, 6 * 320);
+    database.close().await;
+}
+
+#[tokio::test]
 async fn a_reader_of_an_old_state_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");

@@ -13,7 +13,8 @@ const MAX_BYTES: usize = 900;
 pub(super) struct Pages<'a> {
     find: CachedStatement<'a>,
     find_behind: CachedStatement<'a>,
-    write: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
     bytes: Vec<u8>,
     /// Pages of the link at hand by their first keys, ascending.
     read: Vec<(Key, Loaded)>,
@@ -32,6 +33,7 @@ pub(super) struct LinkPages<'a, 'p> {
 
 struct Loaded {
     page: Page,
+    is_stored: bool,
     /// The first key that belongs to the next page; none if there is no next one.
     end: Option<Key>,
     is_changed: bool,
@@ -48,10 +50,10 @@ impl<'a> Pages<'a> {
                 "SELECT first FROM counter WHERE link_id = ?1 AND first > ?2
                  ORDER BY first LIMIT 1",
             )?,
-            write: tx.prepare_cached(
-                "INSERT INTO counter (link_id, first, page) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (link_id, first) DO UPDATE SET page = excluded.page",
-            )?,
+            insert: tx
+                .prepare_cached("INSERT INTO counter (link_id, first, page) VALUES (?1, ?2, ?3)")?,
+            update: tx
+                .prepare_cached("UPDATE counter SET page = ?3 WHERE link_id = ?1 AND first = ?2")?,
             bytes: Vec::with_capacity(MAX_BYTES),
             read: Vec::new(),
             spare: Vec::new(),
@@ -67,24 +69,31 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Writes one page, or two with half of the counters each if they don't fit, and so on.
+    /// Writes one page, in the place of the one that is stored, or two with half of the counters each if
+    /// they don't fit, and so on.
     fn write(
         &mut self,
         link_id: Uuid,
         first: Key,
         entries: &[(Key, u64)],
         has_more: bool,
+        is_stored: bool,
     ) -> rusqlite::Result<()> {
         self.bytes.clear();
         page::encode(entries, has_more, &mut self.bytes);
         if self.bytes.len() <= MAX_BYTES {
             let row = params![link_id, first.to_bytes(), self.bytes];
-            self.write.execute(row)?;
+            let statement = if is_stored {
+                &mut self.update
+            } else {
+                &mut self.insert
+            };
+            statement.execute(row)?;
             return Ok(());
         }
         let (left, right) = entries.split_at(entries.len() / 2);
-        self.write(link_id, first, left, true)?;
-        self.write(link_id, right[0].0, right, has_more)
+        self.write(link_id, first, left, true, is_stored)?;
+        self.write(link_id, right[0].0, right, has_more, false)
     }
 }
 
@@ -138,7 +147,9 @@ impl LinkPages<'_, '_> {
             let page = loaded.page;
             if loaded.is_changed {
                 let (entries, has_more) = (&page.entries, page.has_more);
-                self.pages.write(self.link_id, first, entries, has_more)?;
+                let is_stored = loaded.is_stored;
+                self.pages
+                    .write(self.link_id, first, entries, has_more, is_stored)?;
             }
             self.pages.spare.push(page);
         }
@@ -175,6 +186,7 @@ impl LinkPages<'_, '_> {
                 first_of(row.get_ref(0)?.as_blob()?)
             })
             .optional()?;
+        let is_stored = found.is_some();
         let first = found.unwrap_or_else(|| {
             self.is_new = true;
             page.clear();
@@ -187,6 +199,7 @@ impl LinkPages<'_, '_> {
         };
         let loaded = Loaded {
             page,
+            is_stored,
             end,
             is_changed: false,
         };

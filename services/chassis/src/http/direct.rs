@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 use super::head::Received;
 use super::{Head, Shortcut, Shortened, written};
 
-/// How much is received at once, and how long a request may be that is read here, in bytes.
+/// How much is received at once, and how much of a request may wait here for the rest, in bytes.
 const RECEIVED: usize = 16 << 10;
 
 /// How much is answered before it is sent, in bytes and one answer: short requests in one packet may
@@ -167,6 +167,10 @@ impl Direct {
                     return Poll::Ready(Ok(false));
                 }
                 self.unread.extend_from_slice(received);
+                // A head ends with a line: who sends a byte at a time has few of them read again.
+                if !received.contains(&b'\n') && self.unread.len() < RECEIVED {
+                    return Poll::Ready(Ok(true));
+                }
             }
             let mut unread = std::mem::take(&mut self.unread);
             let (done, pause) = self.answer(&unread, &mut room.answers);
@@ -270,9 +274,12 @@ impl Direct {
             let sent = ready!(open(&mut self.connection)?.poll_write(context, rest))?;
             self.sent += nonzero(sent)?;
         }
-        // Most never need it.
+        // Most never need either.
         self.unsent = Vec::new();
         self.sent = 0;
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -1,8 +1,8 @@
 //! Moving the write-ahead log into the database beside the writer, not in its way.
 //!
 //! SQLite does it in the commit that finds the log long, and that commit waits for thousands of
-//! pages and two fsyncs. Here a thread of its own does nearly all of it while commits go on; what
-//! they added meanwhile is little, and the writer moves that itself, so that the log can begin anew.
+//! pages and two fsyncs. Here a thread of its own does nearly all of it while commits go on; if what
+//! they added meanwhile is little, the writer moves that itself, so that the log can begin anew.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,9 +17,8 @@ use super::fault::Watch;
 use crate::nice;
 
 /// How many pages the log has before it is moved: 16 MB. A page that many commits change is moved
-/// once, so a longer log makes less to write. But it also takes new memory and new places of the disk
-/// where a short one is written over, and has more pages to look through: what commits of a hundred
-/// megabytes saved by that was less than it cost everybody else.
+/// once, so a longer log makes less to write, but has more pages to look through and takes new memory
+/// and new places of the disk where a short one is written over.
 const LONG: u32 = 4_096;
 
 /// How many more pages make it worth trying again, should a reader have kept the log from beginning
@@ -38,7 +37,8 @@ const MOST_REST: u32 = 4_096;
 const NICE: i32 = 10;
 
 /// How many pages the log has before the writer moves it whatever that takes, so that it does not
-/// grow without bound on a disk that is too slow: 128 MB.
+/// grow without bound on a disk that is too slow, or by commits that are larger than that: 128 MB, and
+/// a commit or two.
 const TOO_LONG: u32 = 32_768;
 
 thread_local! {

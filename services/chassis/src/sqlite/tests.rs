@@ -96,6 +96,13 @@ async fn once_closed_the_file_alone_holds_everything() {
     assert_eq!(seen, 1);
 }
 
+/// The size of the database, or of what lies beside it with this ending.
+fn megabytes(path: &Path, ending: &str) -> u64 {
+    let mut name = path.to_owned().into_os_string();
+    name.push(ending);
+    std::fs::metadata(name).unwrap().len() >> 20
+}
+
 /// Adds 320 rows of 64 KiB, a few in each transaction.
 async fn add_much(database: &Database, prefix: &str) {
     for round in 0..20 {
@@ -114,11 +121,7 @@ async fn the_log_is_moved_into_the_file_beside_the_writer_and_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
     let database = open(&path, Profile::Local).await.unwrap();
-    let size = |ending: &str| {
-        let mut name = path.clone().into_os_string();
-        name.push(ending);
-        std::fs::metadata(name).unwrap().len() >> 20
-    };
+    let size = |ending| megabytes(&path, ending);
     // 40 MB each: every row is in the table and in its index.
     let rounds = ["first", "second", "third", "fourth", "fifth"];
     for (round, prefix) in rounds.into_iter().enumerate() {
@@ -140,11 +143,7 @@ async fn commits_that_alone_make_a_long_log_are_moved_beside_the_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
     let database = open(&path, Profile::Local).await.unwrap();
-    let size = |ending: &str| {
-        let mut name = path.clone().into_os_string();
-        name.push(ending);
-        std::fs::metadata(name).unwrap().len() >> 20
-    };
+    let size = |ending| megabytes(&path, ending);
     let log = Connection::open(&path).unwrap();
     let is_moved = || {
         let sql = "PRAGMA wal_checkpoint(NOOP)";

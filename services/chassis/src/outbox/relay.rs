@@ -150,13 +150,7 @@ impl Worker {
         let mut last_round = false;
         loop {
             let rows = self.behind(behind).await?;
-            if rows.is_empty() {
-                if last_round {
-                    return Ok(());
-                }
-                last_round = self.idle().await;
-                continue;
-            }
+            let is_all = rows.len() < ROWS as usize;
             for row in rows {
                 behind = row.id;
                 let publish = self.jetstream.publish_with_headers(
@@ -169,6 +163,13 @@ impl Worker {
                 if published.send((row.id, confirmation)).await.is_err() {
                     return Ok(());
                 }
+            }
+            // Whoever added a row since those were read has left a wake-up.
+            if is_all {
+                if last_round {
+                    return Ok(());
+                }
+                last_round = self.idle().await;
             }
         }
     }

@@ -9,6 +9,7 @@ mod link_pages;
 mod pack;
 pub mod page;
 mod unpack;
+mod visits;
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -18,8 +19,8 @@ pub(super) use link_pages::unreadable;
 use link_pages::{LinkPages, Pages};
 pub use pack::pack_rows;
 pub use unpack::{Totals, each, totals};
+use visits::{Visit, Visits};
 
-use super::labels::Labels;
 use crate::ingest::set::Counted;
 use crate::ingest::turns::Turns;
 use crate::rules::Kind;
@@ -37,23 +38,20 @@ pub fn add<'a>(
     clicks: impl IntoIterator<Item = &'a Counted>,
     turns: &mut Turns<'_>,
 ) -> rusqlite::Result<()> {
-    // In the order of the table. Numbers are compared faster than bytes.
-    let mut by_link: Vec<(u128, &Counted)> = clicks
-        .into_iter()
-        .map(|counted| (counted.click.link_id.as_u128(), counted))
-        .collect();
-    by_link.sort_unstable_by_key(|&(link, _)| link);
-    let (mut pages, mut labels) = (Pages::new(tx)?, Labels::new(tx));
+    let visits = Visits::take_down(tx, clicks, turns)?;
+    let mut pages = Pages::new(tx)?;
     let mut accounts = account_totals::Sums::default();
-    let mut visits = Visits::default();
-    for of_link in by_link.chunk_by(|one, other| one.0 == other.0) {
+    let mut visitors = Visitors::default();
+    // In the order of the table.
+    let (mut by_link, mut of_link) = (visits.by_link(), Vec::new());
+    while by_link.next(&mut of_link) {
         turns.rest();
-        let click = &of_link[0].1.click;
+        let click = visits.click(&of_link[0]);
         let mut pages = pages.of_link(click.link_id);
         let mut totals = Totals::default();
-        visits.add(&mut pages, &mut totals, of_link)?;
-        for (_, counted) in of_link {
-            add_one(&mut pages, &mut labels, &mut totals, counted)?;
+        visitors.add(&mut pages, &mut totals, &of_link)?;
+        for visit in &of_link {
+            add_one(&mut pages, &mut totals, &visits, visit)?;
         }
         add_totals(&mut pages, &totals)?;
         if pages.save()? {
@@ -67,53 +65,47 @@ pub fn add<'a>(
 /// Adds one click. Only people are broken down by what their browser says; the kind of all.
 fn add_one(
     pages: &mut LinkPages<'_, '_>,
-    labels: &mut Labels<'_>,
     totals: &mut Totals,
-    counted: &Counted,
+    visits: &Visits<'_>,
+    visit: &Visit,
 ) -> rusqlite::Result<()> {
-    let Counted { click, kind, agent } = counted;
-    let sort = match kind {
+    let sort = match visit.kind {
         Kind::Human => Sort::Human,
         Kind::Bot => Sort::Bot,
         Kind::Preview | Kind::Prefetch | Kind::Head => Sort::Other,
     };
-    totals.count(sort, click.at_ms);
-    pages.add(Key::bucket(click.at_ms.div_euclid(BUCKET_MS), sort), 1)?;
-    pages.add(Key::breakdown(7, labels.id(kind.as_str())?), 1)?;
+    totals.count(sort, visit.at_ms);
+    pages.add(Key::bucket(visit.at_ms.div_euclid(BUCKET_MS), sort), 1)?;
+    pages.add(Key::breakdown(7, visits.kind(visit).into()), 1)?;
     if sort != Sort::Human {
         return Ok(());
     }
-    let referrer = labels.id(&click.referrer)?;
-    let country = labels.id(click.country.as_deref().unwrap_or_default())?;
-    let [browser, os, device] = labels.of_agent(agent)?;
-    let language = labels.id(&click.language)?;
-    let said = [referrer, country, browser, os, device, language];
-    for (label, dimension) in said.into_iter().zip(1..) {
-        pages.add(Key::breakdown(dimension, label), 1)?;
+    for (label, dimension) in visits.said(visit).into_iter().zip(1..) {
+        pages.add(Key::breakdown(dimension, label.into()), 1)?;
     }
     Ok(())
 }
 
 /// The human visitors of clicks of one link, by day; kept from link to link for its memory.
 #[derive(Default)]
-struct Visits {
+struct Visitors {
     all: Vec<(i64, u64)>,
     new: Vec<(i64, u64)>,
 }
 
-impl Visits {
+impl Visitors {
     /// Adds those who are new. The visitors of a busy link lie on many pages, each in any of them: in
     /// their order, each page is read once, and one at a time is kept.
     fn add(
         &mut self,
         pages: &mut LinkPages<'_, '_>,
         totals: &mut Totals,
-        clicks: &[(u128, &Counted)],
+        visits: &[Visit],
     ) -> rusqlite::Result<()> {
-        let humans = clicks
+        let humans = visits
             .iter()
-            .filter(|(_, counted)| counted.kind == Kind::Human)
-            .map(|(_, Counted { click, .. })| (click.at_ms.div_euclid(DAY_MS), click.visitor));
+            .filter(|visit| visit.kind == Kind::Human)
+            .map(|visit| (visit.at_ms.div_euclid(DAY_MS), visit.visitor));
         self.all.clear();
         self.all.extend(humans);
         self.all.sort_unstable();

@@ -1,19 +1,12 @@
 //! Hosts, countries and names, each stored once.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension as _};
-
-use crate::rules::Agent;
 
 /// The numbers of texts, each asked for once in a transaction.
 pub struct Labels<'a> {
     tx: &'a Connection,
-    known: HashMap<Box<str>, i64>,
-    /// Of browser, system and device, by the agent's place in memory, which does not change while
-    /// it is here.
-    agents: HashMap<*const Agent, (Arc<Agent>, [i64; 3])>,
+    known: HashMap<Box<str>, u32>,
 }
 
 impl<'a> Labels<'a> {
@@ -22,27 +15,12 @@ impl<'a> Labels<'a> {
         Self {
             tx,
             known: HashMap::new(),
-            agents: HashMap::new(),
         }
     }
 
-    /// The numbers of an agent's browser, system and device.
-    pub fn of_agent(&mut self, agent: &Arc<Agent>) -> rusqlite::Result<[i64; 3]> {
-        let place = Arc::as_ptr(agent);
-        if let Some((_, ids)) = self.agents.get(&place) {
-            return Ok(*ids);
-        }
-        let ids = [
-            self.id(&agent.browser)?,
-            self.id(&agent.os)?,
-            self.id(agent.device)?,
-        ];
-        self.agents.insert(place, (agent.clone(), ids));
-        Ok(ids)
-    }
-
-    /// The number of a text; an unknown one gets one.
-    pub fn id(&mut self, text: &str) -> rusqlite::Result<i64> {
+    /// The number of a text; an unknown one gets one. They begin with 1; there is room for four
+    /// thousand million.
+    pub fn id(&mut self, text: &str) -> rusqlite::Result<u32> {
         if let Some(id) = self.known.get(text) {
             return Ok(*id);
         }

@@ -140,20 +140,20 @@ async fn publish(lane: &Arc<Lane>, mut courier: Courier, gather: Duration, shutd
             Ok(()) => {
                 pauses.reset();
                 lane.acknowledge(courier.position());
-                prepare(lane);
+                upkeep(lane);
             }
             Err(error) => pauses.wait(&error).await,
         }
     }
 }
 
-/// Makes the next segment while nobody waits for it.
-fn prepare(lane: &Arc<Lane>) {
-    if lane.spool.wants_spare() {
+/// Deletes what is published, and makes the next segment, while nobody waits for it.
+fn upkeep(lane: &Arc<Lane>) {
+    if lane.spool.wants_upkeep() {
         let lane = Arc::clone(lane);
         drop(tokio::task::spawn_blocking(move || {
             // No room yet: whoever needs the segment tries again, and counts what it can't keep.
-            if let Err(error) = lane.spool.prepare() {
+            if let Err(error) = lane.spool.upkeep() {
                 tracing::debug!(%error, "no spare segment for the spool");
             }
         }));

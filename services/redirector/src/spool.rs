@@ -86,6 +86,8 @@ pub struct Spool {
 struct State {
     /// Oldest first; the last one is written.
     segments: VecDeque<Segment>,
+    /// Segments whose clicks are all in the stream, to be deleted.
+    done: Vec<Segment>,
     /// The next segment, made ahead of need.
     spare: Option<Blank>,
     preparing: bool,
@@ -198,18 +200,14 @@ impl Spool {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Every click before `next` is in the stream: segments that hold no others are deleted.
+    /// Every click before `next` is in the stream: segments that hold no others can be deleted.
     pub fn acknowledge(&self, next: u64) {
-        let mut done = Vec::new();
-        {
-            let mut state = self.lock();
-            state.acknowledged = state.acknowledged.max(next.min(state.next));
-            while state.segments.len() > 1 && state.segments[0].next() <= state.acknowledged {
-                done.extend(state.segments.pop_front());
-            }
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.acknowledged = state.acknowledged.max(next.min(state.next));
+        while state.segments.len() > 1 && state.segments[0].next() <= state.acknowledged {
+            state.done.extend(state.segments.pop_front());
         }
-        // Outside the lock: deleting a file takes longer than appending a click.
-        done.into_iter().for_each(Segment::delete);
     }
 
     /// The number of the next click.
@@ -229,16 +227,25 @@ impl Spool {
         state.next - state.taken
     }
 
-    /// Whether it is time to call [`Spool::prepare`].
-    pub fn wants_spare(&self) -> bool {
+    /// Whether it is time to call [`Spool::upkeep`].
+    pub fn wants_upkeep(&self) -> bool {
         let state = self.lock();
-        state.spare.is_none()
-            && !state.preparing
-            && state.segments.back().is_some_and(Segment::is_half_full)
+        !state.done.is_empty() || state.wants_spare()
     }
 
-    /// Makes the next segment ahead of need, so that no visitor waits for it. Blocks.
-    pub fn prepare(&self) -> io::Result<()> {
+    /// Deletes the segments that are done, and makes the next one ahead of need, so that no visitor
+    /// waits for either. Blocks: the disk may take some milliseconds to give the blocks of a file back.
+    pub fn upkeep(&self) -> io::Result<()> {
+        let (done, wants_spare) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.done), state.wants_spare())
+        };
+        done.into_iter().for_each(Segment::delete);
+        if wants_spare { self.prepare() } else { Ok(()) }
+    }
+
+    /// Makes the next segment.
+    fn prepare(&self) -> io::Result<()> {
         let serial = {
             let mut state = self.lock();
             if state.spare.is_some() || state.preparing {
@@ -284,6 +291,7 @@ impl Spool {
         let mut state = self.lock();
         let done = state.acknowledged == state.next;
         if done {
+            state.delete_done();
             state.segments.drain(..).for_each(Segment::delete);
             state.spare.take().into_iter().for_each(Blank::delete);
         }
@@ -296,13 +304,14 @@ impl Spool {
         if state.full_until.is_some_and(|until| now < until) {
             return Err(Refused::Full);
         }
-        // All acknowledged, and no room behind: what it takes may be what the next one needs.
-        if state.acknowledged == state.next {
-            state.segments.drain(..).for_each(Segment::delete);
-        }
         let blank = if let Some(blank) = state.spare.take() {
             blank
         } else {
+            // What those take that are done may be what the next one needs.
+            state.delete_done();
+            if state.acknowledged == state.next {
+                state.segments.drain(..).for_each(Segment::delete);
+            }
             let serial = state.take_serial();
             self.blank(serial).map_err(|error| {
                 if !is_full(&error) {
@@ -342,6 +351,16 @@ impl Spool {
 }
 
 impl State {
+    fn wants_spare(&self) -> bool {
+        self.spare.is_none()
+            && !self.preparing
+            && self.segments.back().is_some_and(Segment::is_half_full)
+    }
+
+    fn delete_done(&mut self) {
+        self.done.drain(..).for_each(Segment::delete);
+    }
+
     fn take_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial

@@ -42,18 +42,26 @@ async fn publish_one(
     if let Some(partition) = leftover.partition() {
         let mut courier = Courier::of_leftover(bus.clone(), partition, leftover.spool);
         loop {
-            let (back, chapter) = read(leftover).await;
-            leftover = back;
+            let chapter;
+            (leftover, chapter) = blocking(move || {
+                let chapter = leftover.read();
+                (leftover, chapter)
+            })
+            .await;
             let Some(chapter) = chapter? else { break };
             tell(&leftover, &chapter, courier.position());
             let (spool, end) = (leftover.spool, chapter.next());
             let acknowledge = |next| standings.set(spool, partition, end, next);
             acknowledge(courier.position());
             clicks += publish_chapter(&chapter, &mut courier, meters, &acknowledge).await;
-            leftover.delete_first();
+            leftover = blocking(move || {
+                leftover.delete_first();
+                leftover
+            })
+            .await;
         }
     }
-    leftover.retire();
+    blocking(move || leftover.retire()).await;
     Ok(clicks)
 }
 
@@ -93,15 +101,11 @@ async fn publish_chapter(
     }
 }
 
-/// Reads the oldest segment, off the runtime's threads.
-async fn read(leftover: Leftover) -> (Leftover, io::Result<Option<Chapter>>) {
-    let read = move || {
-        let chapter = leftover.read();
-        (leftover, chapter)
-    };
-    tokio::task::spawn_blocking(read)
+/// Does what the disk takes its time for, off the runtime's threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
         .await
-        .expect("reading a segment does not panic")
+        .expect("reading or deleting a segment does not panic")
 }
 
 /// What is lost is said, here and by the gap that analytics finds.

@@ -105,6 +105,9 @@ fn acknowledged_segments_are_deleted() {
     fill(&spool, 0..3_000);
     let before = disk.files().len();
     spool.acknowledge(2_999);
+    assert!(spool.wants_upkeep());
+    assert_eq!(disk.files().len(), before, "nobody waits for that");
+    spool.upkeep().unwrap();
     assert!(disk.files().len() < before);
     assert_eq!(
         spool
@@ -203,13 +206,15 @@ fn a_segment_made_ahead_of_need_is_used_and_cleaned_up() {
     let disk = Disk::new();
     let spool = disk.spool(1 << 20);
     assert_eq!(disk.files().len(), 1);
-    assert!(!spool.wants_spare());
+    assert!(!spool.wants_upkeep());
+    spool.upkeep().unwrap();
+    assert_eq!(disk.files().len(), 1);
     let mut number = 0;
-    while !spool.wants_spare() {
+    while !spool.wants_upkeep() {
         spool.append(&click(number)).unwrap();
         number += 1;
     }
-    spool.prepare().unwrap();
+    spool.upkeep().unwrap();
     assert_eq!(disk.files().len(), 2);
     fill(&spool, number..number + 400);
     assert_eq!(disk.files().len(), 2);

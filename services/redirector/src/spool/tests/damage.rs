@@ -151,7 +151,7 @@ enum Step {
     Take(usize),
     /// Take one and hear that it is stored.
     Deliver(usize),
-    Prepare,
+    Upkeep,
     Sync,
     /// The process dies; another opens a new spool and publishes what it finds.
     Crash,
@@ -162,7 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..400_usize).prop_map(Step::Append),
         2 => (1..600_usize).prop_map(Step::Take),
         4 => (1..600_usize).prop_map(Step::Deliver),
-        1 => Just(Step::Prepare),
+        1 => Just(Step::Upkeep),
         1 => Just(Step::Sync),
         1 => Just(Step::Crash),
     ]
@@ -226,7 +226,7 @@ proptest! {
                     life.spool.acknowledge(next);
                 },
                 // A full folder has no room for a spare.
-                Step::Prepare => drop(life.spool.prepare()),
+                Step::Upkeep => drop(life.spool.upkeep()),
                 Step::Sync => prop_assert_eq!(
                     life.spool.sync().unwrap(),
                     life.appended.len() as u64

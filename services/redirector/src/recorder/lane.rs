@@ -13,7 +13,7 @@ use crate::spool::{Batch, Limits, Refused, Spool};
 /// How much goes into one message: enough that its price for each click vanishes, and well below
 /// the megabyte that a NATS server takes by default.
 pub(crate) const MAX_BATCH: Limits = Limits {
-    clicks: 500,
+    clicks: 1_000,
     bytes: 256 << 10,
 };
 

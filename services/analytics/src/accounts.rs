@@ -4,19 +4,25 @@
 use anyhow::Context as _;
 use chassis::backoff::Backoff;
 use chassis::bus::{Start, StoredMessage};
+use chassis::sqlite::Database;
 use events::{AccountClosed, streams, subjects};
 use futures_util::FutureExt as _;
+use rusqlite::Connection;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::feed;
 use crate::state::AppState;
-use crate::store::{self, accounts};
+use crate::store::{self, accounts, counters};
 
 /// Closed accounts that one transaction remembers at most.
 const SET: usize = 1_000;
 
 /// Rows that one transaction erases at most, so that clicks are counted in between.
 const ERASED_AT_ONCE: usize = 5_000;
+
+/// Ranges of links whose waiting clicks one transaction brings to their pages at most.
+const SETTLED_AT_ONCE: usize = 8;
 
 /// Refuses the tokens of accounts that are known to be closed. For the start, before any request.
 pub async fn refuse_known(state: &AppState) -> anyhow::Result<()> {
@@ -130,19 +136,35 @@ async fn erase(state: &AppState) -> anyhow::Result<()> {
     for user_id in unerased {
         // First: others may be reading it. The other streams forget by themselves.
         feed::purge(state, user_id).await?;
-        loop {
-            let write = state.database.write(move |tx| {
-                Ok::<_, store::Error>(accounts::erase_some(tx, user_id, ERASED_AT_ONCE)?)
-            });
-            if !write.await.context("a closed account can't be erased")? {
-                break;
-            }
-        }
+        erase_from(&state.database, user_id, ERASED_AT_ONCE)
+            .await
+            .context("a closed account can't be erased")?;
         state
             .database
             .write(move |tx| Ok::<_, store::Error>(accounts::mark_erased(tx, user_id)?))
             .await?;
         tracing::info!(%user_id, "closed account erased");
     }
+    Ok(())
+}
+
+/// Erases what a closed account left in a database, so many rows in a transaction.
+pub async fn erase_from(
+    database: &Database,
+    user_id: Uuid,
+    at_once: usize,
+) -> Result<(), store::Error> {
+    // Clicks of several accounts wait in one row; on the pages everybody's are apart. Of a closed
+    // account no more come to wait.
+    let settle = move |tx: &Connection| {
+        let more = counters::settle_account(tx, user_id, SETTLED_AT_ONCE)?;
+        Ok::<_, store::Error>(more)
+    };
+    while database.write(settle).await? {}
+    let erase = move |tx: &Connection| {
+        let more = accounts::erase_some(tx, user_id, at_once)?;
+        Ok::<_, store::Error>(more)
+    };
+    while database.write(erase).await? {}
     Ok(())
 }

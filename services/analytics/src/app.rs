@@ -12,6 +12,7 @@ use crate::feed::Feed;
 use crate::forward::Others;
 use crate::live::Hub;
 use crate::rules::Rules;
+use crate::settling::{self, Settling};
 use crate::state::AppState;
 use crate::streams::Streams;
 use crate::{
@@ -62,6 +63,7 @@ impl Service for App {
             bus,
             live: Hub::new(),
             feed: Feed::default(),
+            settling: Settling::default(),
             streams: Streams::default(),
             rules: tokio::task::spawn_blocking(Rules::new).await?,
             shutdown: shutdown.clone(),
@@ -78,6 +80,7 @@ impl Service for App {
             "retention",
             Box::pin(retention::run(state.clone(), config.retention)),
         );
+        shutdown.spawn("settling", Box::pin(settling::run(state.clone())));
         shutdown.spawn("audit", Box::pin(audit::run(state.clone())));
         shutdown.spawn("database", close(state.clone()));
         // Reports need the database alone: they are answered while NATS is away.

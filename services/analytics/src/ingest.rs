@@ -28,12 +28,12 @@ use self::fetch::{Fetched, fetch};
 use self::set::{Set, fingerprint};
 use self::storing::Storing;
 use self::stream::Attached;
-use self::turns::Flow;
+use self::turns::{Flow, Work};
 use self::watch::Watch;
-use crate::partition;
 use crate::state::AppState;
 use crate::store::position::Position;
-use crate::store::{self, ledgers, position};
+use crate::store::{self, counters, ledgers, position};
+use crate::{partition, settling};
 
 /// How a session with the stream ended.
 enum End {
@@ -102,10 +102,14 @@ async fn declare(state: &AppState) -> anyhow::Result<()> {
 
 /// Sets the gauges to what the database says.
 pub async fn announce(state: &AppState) -> anyhow::Result<()> {
-    let (missing, missed) = state
+    let (missing, missed, waiting) = state
         .database
-        .read(|tx| Ok::<_, store::Error>((ledgers::missing(tx)?, position::missed(tx)?)))
+        .read(|tx| {
+            let missing = ledgers::missing(tx)?;
+            Ok::<_, store::Error>((missing, position::missed(tx)?, counters::waiting(tx)?))
+        })
         .await?;
+    settling::show(waiting);
     set_gauge("kurz_clicks_missing", missing);
     set_gauge("kurz_click_messages_missed", missed);
     Ok(())
@@ -176,7 +180,7 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
         for message in &messages {
             telemetry::link(&span, &message.headers);
         }
-        let read = read(state, &background, messages, next.clone(), skipped)
+        let read = read(state, &background, &flow, messages, next.clone(), skipped)
             .instrument(span.clone())
             .await;
         // In their order: this one only when the one before it is stored.
@@ -203,14 +207,16 @@ async fn session(state: &AppState, backoff: &mut Backoff) -> Result<End, Failure
 async fn read(
     state: &AppState,
     background: &Background,
+    flow: &Arc<Flow>,
     messages: Vec<StoredMessage>,
     position: Position,
     missed: Vec<(u64, u64)>,
 ) -> Result<Set, Failure> {
     missed.iter().for_each(missed::log);
-    let (rules, partition) = (state.rules.clone(), state.partition);
+    let (rules, partition, flow) = (state.rules.clone(), state.partition, flow.clone());
     // Decoding 100,000 clicks takes tens of milliseconds: not on a thread that answers requests.
-    let decoded = background.run(move || set::read_all(messages, &rules, partition));
+    let decoded = background
+        .run(move || set::read_all(messages, &rules, partition, &mut flow.turns(Work::Read)));
     let (readable, unreadable) = decoded
         .await
         .ok_or_else(|| Failure::Bus(anyhow!("reading the clicks panicked")))?;
@@ -231,6 +237,9 @@ async fn read(
 pub fn report(state: &AppState, outcome: &Outcome) {
     if outcome.feed.messages > 0 {
         state.feed.wake();
+    }
+    if let Some(waiting) = outcome.waiting {
+        state.settling.waits(waiting);
     }
     counter!("kurz_clicks_applied_total").increment(outcome.applied);
     counter!("kurz_clicks_duplicate_total").increment(outcome.duplicates);

@@ -18,6 +18,7 @@ mod rebuild;
 mod retention;
 mod routes;
 mod rules;
+mod settling;
 mod state;
 mod store;
 mod streams;

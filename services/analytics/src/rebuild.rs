@@ -18,6 +18,7 @@ use events::streams;
 use serde::Deserialize;
 
 use crate::ingest;
+use crate::settling::settle_all;
 use crate::state::AppState;
 use crate::store::compare::{self, Comparison};
 use crate::store::position::{self, Position};
@@ -82,12 +83,17 @@ async fn count_and_take_over(
             break;
         }
     }
+    // Most of what is to be compared on pages, so that there is little left for the moment behind.
+    settle_all(&state.database).await?;
+    settle_all(fresh.database()).await?;
     // From here on nothing is counted until this ends.
     let applying = state.applying.lock().await;
     replay.go_to(&counted(state).await?, output).await?;
     output.line(&replay.summary()).await?;
     fresh.inherit(&state.database).await?;
     let fresh = fresh.database();
+    settle_all(&state.database).await?;
+    settle_all(fresh).await?;
     let compared = state
         .database
         .read_beside(fresh, |tx| Ok::<_, store::Error>(compare::compare(tx)?));

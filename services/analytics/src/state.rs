@@ -18,6 +18,7 @@ use crate::feed::Feed;
 use crate::forward::Others;
 use crate::live::Hub;
 use crate::rules::Rules;
+use crate::settling::Settling;
 use crate::streams::Streams;
 
 /// The parts of the running service, cheap to clone.
@@ -45,6 +46,8 @@ pub struct AppState {
     pub live: Hub,
     /// Publishes clicks for the programs of those who turned their feed on.
     pub feed: Feed,
+    /// Brings clicks to the pages of their links when it is quiet.
+    pub settling: Settling,
     /// The live streams that are open, and the tickets for them.
     pub streams: Streams,
     /// What kind of visit a click is.

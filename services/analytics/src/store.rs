@@ -28,6 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::Sql(include_str!("../migrations/0004_pages.sql")),
     Migration::Code(counters::pack_rows),
     Migration::Sql(include_str!("../migrations/0006_no_rows.sql")),
+    Migration::Sql(include_str!("../migrations/0007_buffer.sql")),
 ];
 
 /// The database.

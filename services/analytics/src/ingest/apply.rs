@@ -26,6 +26,8 @@ pub struct Outcome {
     pub missing: Option<u64>,
     /// Messages missed over all times, if that changed.
     pub missed: Option<u64>,
+    /// Clicks that wait in the buffer of the counters, if that was touched.
+    pub waiting: Option<u64>,
     /// The counted clicks: index of the message in the set, index of the click in the message.
     pub counted: Vec<(usize, usize)>,
 }
@@ -95,7 +97,7 @@ pub fn apply_messages(
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
-    counters::add(tx, to_count, turns)?;
+    outcome.waiting = counters::add(tx, to_count, turns)?;
     outcome.feed = outgoing.finish(tx)?;
     for (spool, ledger) in &spools {
         ledgers::save(tx, *spool, ledger)?;

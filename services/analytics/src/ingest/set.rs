@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::turns::Turns;
 use crate::rules::{Agent, Kind, Rules};
 use crate::store::position::Position;
 
@@ -30,6 +31,16 @@ pub struct Set {
     pub missed: Vec<(u64, u64)>,
 }
 
+impl Set {
+    /// Frees what it holds, which takes tens of milliseconds.
+    pub fn free(self, turns: &mut Turns<'_>) {
+        for message in self.messages {
+            drop(message);
+            turns.rest();
+        }
+    }
+}
+
 /// One message of the stream.
 pub struct Message {
     /// Its sequence.
@@ -45,6 +56,7 @@ pub struct Message {
 }
 
 /// A click and what it counts as.
+#[derive(Debug)]
 pub struct Counted {
     /// The click, at a time that can be.
     pub click: Click,
@@ -91,10 +103,12 @@ pub fn read_all(
     messages: Vec<StoredMessage>,
     rules: &Rules,
     partition: Partition,
+    turns: &mut Turns<'_>,
 ) -> (Vec<Message>, Vec<(StoredMessage, String)>) {
     let mut readable = Vec::with_capacity(messages.len());
     let mut unreadable = Vec::new();
     for message in messages {
+        turns.rest();
         match read(&message, rules, partition) {
             Ok(read) => readable.push(read),
             Err(why) => {

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::apply::{Outcome, apply};
 use super::set::Set;
-use super::turns::Flow;
+use super::turns::{Flow, Work};
 use super::{Failure, report, set_gauge};
 use crate::live::{Hub, LiveClick};
 use crate::state::AppState;
@@ -68,9 +68,11 @@ impl<'a> Storing<'a> {
         let storing = async move {
             let started = Instant::now();
             let set = Arc::new(set);
-            let stored = take_in(&state, &set, flow).await?;
-            // That takes tens of milliseconds, too.
-            background.later(move || drop(set));
+            let stored = take_in(&state, &set, flow.clone()).await?;
+            // Nobody else has it any more.
+            if let Some(set) = Arc::into_inner(set) {
+                background.later(move || set.free(&mut flow.turns(Work::Read)));
+            }
             if stored.is_some() {
                 set_gauge("kurz_click_messages_behind", behind);
             }
@@ -150,7 +152,13 @@ async fn store(
         let (set, flow) = (set.clone(), flow.clone());
         let now_ms = state.clock.now_ms();
         let applying = state.database.write_alone(move |tx| {
-            apply(tx, streams::CLICKS.name, &set, now_ms, &mut flow.turns())
+            apply(
+                tx,
+                streams::CLICKS.name,
+                &set,
+                now_ms,
+                &mut flow.turns(Work::Store),
+            )
         });
         let error = match applying.await {
             Ok(outcome) => return Ok(Some(outcome)),

@@ -1,10 +1,10 @@
-//! How the thread that counts shares the processors with those who answer visitors.
+//! How the threads that count share the processors with those who answer visitors.
 //!
-//! To store a set takes up to a second of a processor. However nice a thread is, the kernel leaves it
-//! where it runs and lets all others share what is left: with two processors, visitors queue for as
-//! long as that takes. So while clicks keep coming, the thread works in short turns and rests in
-//! between, for longer where there is less to do. Once they stop, or when there are more than it can
-//! count so, it goes straight on.
+//! To read a set takes up to half a second of a processor, and to store it as long again. However
+//! nice a thread is, the kernel leaves it where it runs for some milliseconds, also when somebody
+//! wakes up there who should go first: visitors queue for as long. So while clicks keep coming, such
+//! a thread works in short turns and rests in between, for longer where there is less to do. Once
+//! they stop, or when there are more than can be counted so, it goes straight on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -34,7 +34,17 @@ pub struct Flow {
     last_us: AtomicU64,
     is_behind: AtomicBool,
     /// For how long the last set was worked on, without rests, in microseconds.
-    worked_us: AtomicU64,
+    read_us: AtomicU64,
+    stored_us: AtomicU64,
+}
+
+/// What is done with a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// It is decoded, or what was decoded is freed.
+    Read,
+    /// It is counted.
+    Store,
 }
 
 impl Flow {
@@ -44,7 +54,8 @@ impl Flow {
             began: Instant::now(),
             last_us: AtomicU64::new(0),
             is_behind: AtomicBool::new(false),
-            worked_us: AtomicU64::new(0),
+            read_us: AtomicU64::new(0),
+            stored_us: AtomicU64::new(0),
         }
     }
 
@@ -59,11 +70,15 @@ impl Flow {
         self.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
-    /// Turns of somebody who counts what comes.
-    pub fn turns(&self) -> Turns<'_> {
-        let worked = Duration::from_micros(self.worked_us.load(Ordering::Relaxed));
+    /// Turns of somebody who works on what comes.
+    pub fn turns(&self, work: Work) -> Turns<'_> {
+        let last_us = match work {
+            Work::Read => &self.read_us,
+            Work::Store => &self.stored_us,
+        };
+        let worked = Duration::from_micros(last_us.load(Ordering::Relaxed));
         Turns {
-            flow: Some(self),
+            of: Some((self, last_us)),
             rest: rest_after(worked),
             began: Instant::now(),
             worked: Duration::ZERO,
@@ -79,7 +94,8 @@ impl Flow {
 /// The turns of one piece of work.
 #[derive(Debug)]
 pub struct Turns<'a> {
-    flow: Option<&'a Flow>,
+    /// None if it never rests; and where to say how long it worked.
+    of: Option<(&'a Flow, &'a AtomicU64)>,
     rest: Duration,
     began: Instant,
     /// In the turns before.
@@ -90,7 +106,7 @@ impl Turns<'_> {
     /// Work that never rests: somebody waits for it.
     pub fn without_rest() -> Self {
         Turns {
-            flow: None,
+            of: None,
             rest: Duration::ZERO,
             began: Instant::now(),
             worked: Duration::ZERO,
@@ -104,7 +120,7 @@ impl Turns<'_> {
         reason = "others are let go first for a time; no state is waited for"
     )]
     pub fn rest(&mut self) {
-        let Some(flow) = self.flow else {
+        let Some((flow, _)) = self.of else {
             return;
         };
         let turn = self.began.elapsed();
@@ -121,9 +137,9 @@ impl Turns<'_> {
 
 impl Drop for Turns<'_> {
     fn drop(&mut self) {
-        if let Some(flow) = self.flow {
+        if let Some((_, last_us)) = self.of {
             let worked = u64::try_from(self.worked.as_micros()).unwrap_or(u64::MAX);
-            flow.worked_us.store(worked, Ordering::Relaxed);
+            last_us.store(worked, Ordering::Relaxed);
         }
     }
 }
@@ -143,7 +159,7 @@ mod tests {
 
     /// Whether work that had its turn rests now.
     fn rests(flow: &Flow) -> bool {
-        let mut turns = flow.turns();
+        let mut turns = flow.turns(Work::Store);
         let ago = Instant::now().checked_sub(TURN).unwrap();
         turns.began = ago;
         turns.rest();
@@ -188,16 +204,17 @@ mod tests {
             assert_eq!(rest_after(worked), rest, "{worked:?}");
         }
         let flow = Flow::new();
-        flow.worked_us.store(1_000_000, Ordering::Relaxed);
-        assert_eq!(flow.turns().rest, REST);
-        // That one had no turn.
-        assert_eq!(flow.turns().rest, LONGEST_REST);
+        flow.stored_us.store(1_000_000, Ordering::Relaxed);
+        assert_eq!(flow.turns(Work::Store).rest, REST);
+        assert_eq!(flow.turns(Work::Read).rest, LONGEST_REST);
+        // The one that stored had no turn.
+        assert_eq!(flow.turns(Work::Store).rest, LONGEST_REST);
     }
 
     #[test]
     fn a_turn_has_its_length() {
         let flow = Flow::new();
-        let mut turns = flow.turns();
+        let mut turns = flow.turns(Work::Store);
         let later = Instant::now() + Duration::from_mins(1);
         turns.began = later;
         turns.rest();

@@ -6,6 +6,7 @@ use chassis::shutdown::Shutdown;
 use chassis::sqlite::{self, Database};
 
 use super::base::Base;
+use crate::accounts::erase_from;
 use crate::state::AppState;
 use crate::store::{self, accounts, take_over};
 
@@ -62,10 +63,7 @@ impl Fresh {
         inherited.await?;
         let closed = fresh.read(|tx| Ok::<_, store::Error>(accounts::unerased(tx)?));
         for user_id in closed.await? {
-            let erase = move |tx: &rusqlite::Connection| {
-                Ok::<_, store::Error>(accounts::erase_some(tx, user_id, ERASED_AT_ONCE)?)
-            };
-            while fresh.write(erase).await? {}
+            erase_from(fresh, user_id, ERASED_AT_ONCE).await?;
         }
         Ok(())
     }

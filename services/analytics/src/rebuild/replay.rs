@@ -157,8 +157,9 @@ impl<'a> Replay<'a> {
             fingerprint: fingerprint(&last.payload, last.stored_at_ns),
         };
         let (rules, partition) = (self.state.rules.clone(), self.state.partition);
-        let reading =
-            tokio::task::spawn_blocking(move || set::read_all(messages, &rules, partition));
+        let reading = tokio::task::spawn_blocking(move || {
+            set::read_all(messages, &rules, partition, &mut Turns::without_rest())
+        });
         let (messages, unreadable) = reading.await?;
         self.unreadable += unreadable.len() as u64;
         let set = Set {

@@ -63,7 +63,7 @@ impl Comparison {
 }
 
 /// Compares. Both must stand still: this database is read in one transaction, and nobody else
-/// writes the other one.
+/// writes the other one; and no clicks wait in their buffers.
 pub fn compare(tx: &Connection) -> rusqlite::Result<Comparison> {
     let mut found = Found::default();
     found.links(tx)?;

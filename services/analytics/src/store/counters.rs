@@ -4,16 +4,19 @@
 //! pages of the file, and each of those is written for each click; so all numbers of a link lie
 //! together, sorted by key, in as few rows as hold them: one, for almost every link.
 
+mod buffer;
 mod key;
 mod link_pages;
 mod pack;
 pub mod page;
 mod unpack;
+mod varint;
 mod visits;
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use buffer::{Filling, LIMITS, Limits, Ranges, Waited};
 pub use key::{Key, Sort, Total, kind};
 pub(super) use link_pages::unreadable;
 use link_pages::{LinkPages, Pages};
@@ -23,7 +26,6 @@ use visits::{Visit, Visits};
 
 use crate::ingest::set::Counted;
 use crate::ingest::turns::Turns;
-use crate::rules::Kind;
 use crate::store::account_totals;
 
 /// Milliseconds in a bucket: a quarter of an hour, because every time zone's hours begin on one.
@@ -32,58 +34,164 @@ pub const BUCKET_MS: i64 = 15 * 60 * 1_000;
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Adds clicks, in any order, to the counters of their links and accounts, and makes the rows of
-/// links that were not known.
+/// links that were not known. How many clicks wait in the buffer now; none if it was not touched.
 pub fn add<'a>(
     tx: &Connection,
     clicks: impl IntoIterator<Item = &'a Counted>,
     turns: &mut Turns<'_>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<u64>> {
+    add_within(LIMITS, tx, clicks, turns)
+}
+
+fn add_within<'a>(
+    limits: Limits,
+    tx: &Connection,
+    clicks: impl IntoIterator<Item = &'a Counted>,
+    turns: &mut Turns<'_>,
+) -> rusqlite::Result<Option<u64>> {
     let visits = Visits::take_down(tx, clicks, turns)?;
-    let mut pages = Pages::new(tx)?;
-    let mut accounts = account_totals::Sums::default();
-    let mut visitors = Visitors::default();
+    let mut counting = Counting::new(tx)?;
+    let mut filling = if visits.len() < limits.large {
+        None
+    } else {
+        Some(Filling::begin(Ranges::open(tx, turns)?, limits)?)
+    };
     // In the order of the table.
     let (mut by_link, mut of_link) = (visits.by_link(), Vec::new());
     while by_link.next(&mut of_link) {
         turns.rest();
-        let click = visits.click(&of_link[0]);
-        let mut pages = pages.of_link(click.link_id);
-        let mut totals = Totals::default();
-        visitors.add(&mut pages, &mut totals, &of_link)?;
-        for visit in &of_link {
-            add_one(&mut pages, &mut totals, &visits, visit)?;
+        let (owner_id, code) = visits.source(&of_link[0]);
+        counting.accounts.add(owner_id, &Totals::of(&of_link));
+        match &mut filling {
+            Some(filling) if of_link.len() < limits.dense => {
+                if filling.is_complete(of_link[0].link) {
+                    put_down(filling, &mut counting, &visits, turns)?;
+                }
+                filling.hold(&of_link);
+            }
+            _ => counting.count(&of_link, owner_id, code)?,
         }
-        add_totals(&mut pages, &totals)?;
-        if pages.save()? {
-            add_link(tx, click.link_id, click.owner_id, &click.code)?;
-        }
-        accounts.add(click.owner_id, &totals);
     }
-    accounts.save(tx)
+    let mut waiting = None;
+    if let Some(mut filling) = filling {
+        put_down(&mut filling, &mut counting, &visits, turns)?;
+        let mut ranges = filling.end();
+        ranges.leave(limits.waiting, |waited| {
+            counting.count_waited(waited, turns)
+        })?;
+        ranges.save(turns)?;
+        waiting = Some(ranges.waiting());
+    }
+    counting.accounts.save(tx)?;
+    Ok(waiting)
 }
 
-/// Adds one click. Only people are broken down by what their browser says; the kind of all.
-fn add_one(
-    pages: &mut LinkPages<'_, '_>,
-    totals: &mut Totals,
+fn put_down(
+    filling: &mut Filling<'_>,
+    counting: &mut Counting<'_>,
     visits: &Visits<'_>,
-    visit: &Visit,
+    turns: &mut Turns<'_>,
 ) -> rusqlite::Result<()> {
-    let sort = match visit.kind {
-        Kind::Human => Sort::Human,
-        Kind::Bot => Sort::Bot,
-        Kind::Preview | Kind::Prefetch | Kind::Head => Sort::Other,
-    };
-    totals.count(sort, visit.at_ms);
-    pages.add(Key::bucket(visit.at_ms.div_euclid(BUCKET_MS), sort), 1)?;
-    pages.add(Key::breakdown(7, visits.kind(visit).into()), 1)?;
-    if sort != Sort::Human {
-        return Ok(());
+    counting.count_waited(&filling.make_room()?, turns)?;
+    filling.put_down(|visit| visits.source(visit), turns)
+}
+
+/// Brings some `limit` of the clicks that wait to their pages, where most wait first. How many wait
+/// still.
+pub fn settle(tx: &Connection, limit: u64, turns: &mut Turns<'_>) -> rusqlite::Result<u64> {
+    let mut counting = Counting::new(tx)?;
+    let mut ranges = Ranges::open(tx, turns)?;
+    let left = ranges.waiting().saturating_sub(limit);
+    ranges.leave(left, |waited| counting.count_waited(waited, turns))?;
+    ranges.save(turns)?;
+    counting.accounts.save(tx)?;
+    Ok(ranges.waiting())
+}
+
+/// How many clicks wait in the buffer.
+pub fn waiting(tx: &Connection) -> rusqlite::Result<u64> {
+    Ok(Ranges::open(tx, &mut Turns::without_rest())?.waiting())
+}
+
+/// Brings the clicks of one account that wait to their pages, those of at most `limit` ranges of
+/// links; whether there were any.
+pub fn settle_account(tx: &Connection, owner_id: Uuid, limit: usize) -> rusqlite::Result<bool> {
+    let numbers = buffer::ranges_of_account(tx, owner_id, limit)?;
+    let (mut counting, mut turns) = (Counting::new(tx)?, Turns::without_rest());
+    let mut ranges = Ranges::open(tx, &mut turns)?;
+    for &number in &numbers {
+        counting.count_waited(&ranges.take(number)?, &mut turns)?;
     }
-    for (label, dimension) in visits.said(visit).into_iter().zip(1..) {
-        pages.add(Key::breakdown(dimension, label.into()), 1)?;
+    ranges.save(&mut turns)?;
+    counting.accounts.save(tx)?;
+    Ok(!numbers.is_empty())
+}
+
+/// Counts in a transaction.
+struct Counting<'a> {
+    tx: &'a Connection,
+    pages: Pages<'a>,
+    visitors: Visitors,
+    accounts: account_totals::Sums,
+}
+
+impl<'a> Counting<'a> {
+    fn new(tx: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            tx,
+            pages: Pages::new(tx)?,
+            visitors: Visitors::default(),
+            accounts: account_totals::Sums::default(),
+        })
     }
-    Ok(())
+
+    /// Brings the visits of one link to its pages. Its account gets the new visitors; the clicks it
+    /// has got when they came.
+    fn count(&mut self, visits: &[Visit], owner_id: Uuid, code: &str) -> rusqlite::Result<()> {
+        let link_id = visits[0].link_id();
+        let mut pages = self.pages.of_link(link_id);
+        let visitors = add_visits(&mut pages, &mut self.visitors, visits)?;
+        if pages.save()? {
+            add_link(self.tx, link_id, owner_id, code)?;
+        }
+        let new = Totals {
+            visitors,
+            ..Totals::default()
+        };
+        self.accounts.add(owner_id, &new);
+        Ok(())
+    }
+
+    fn count_waited(&mut self, waited: &Waited, turns: &mut Turns<'_>) -> rusqlite::Result<()> {
+        for of_link in waited.visits.chunk_by(|one, other| one.link == other.link) {
+            turns.rest();
+            let (owner_id, code) = waited.sources.of(&of_link[0]);
+            self.count(of_link, owner_id, code)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds visits to the pages of their link; how many visitors are new.
+fn add_visits(
+    pages: &mut LinkPages<'_, '_>,
+    visitors: &mut Visitors,
+    visits: &[Visit],
+) -> rusqlite::Result<u64> {
+    let mut totals = Totals::of(visits);
+    totals.visitors = visitors.add(pages, visits)?;
+    for visit in visits {
+        let quarter = visit.at_ms.div_euclid(BUCKET_MS);
+        pages.add(Key::bucket(quarter, visit.sort), 1)?;
+        // Only people are broken down by what their browser says; the kind of all.
+        let first = if visit.sort == Sort::Human { 1 } else { 7 };
+        for dimension in first..=7 {
+            let label = visit.labels[usize::from(dimension) - 1];
+            pages.add(Key::breakdown(dimension, label.into()), 1)?;
+        }
+    }
+    add_totals(pages, &totals)?;
+    Ok(totals.visitors)
 }
 
 /// The human visitors of clicks of one link, by day; kept from link to link for its memory.
@@ -94,30 +202,26 @@ struct Visitors {
 }
 
 impl Visitors {
-    /// Adds those who are new. The visitors of a busy link lie on many pages, each in any of them: in
-    /// their order, each page is read once, and one at a time is kept.
-    fn add(
-        &mut self,
-        pages: &mut LinkPages<'_, '_>,
-        totals: &mut Totals,
-        visits: &[Visit],
-    ) -> rusqlite::Result<()> {
+    /// Adds those who are new; how many are. The visitors of a busy link lie on many pages, each in
+    /// any of them: in their order, each page is read once, and one at a time is kept.
+    fn add(&mut self, pages: &mut LinkPages<'_, '_>, visits: &[Visit]) -> rusqlite::Result<u64> {
         let humans = visits
             .iter()
-            .filter(|visit| visit.kind == Kind::Human)
+            .filter(|visit| visit.sort == Sort::Human)
             .map(|visit| (visit.at_ms.div_euclid(DAY_MS), visit.visitor));
         self.all.clear();
         self.all.extend(humans);
         self.all.sort_unstable();
         self.all.dedup();
         self.new.clear();
+        let mut new = 0;
         for &(day, visitor) in &self.all {
             let key = Key::visitor(day, visitor);
             pages.let_go_before(key)?;
             if !pages.add(key, 1)? {
                 continue;
             }
-            totals.visitors += 1;
+            new += 1;
             match self.new.last_mut() {
                 Some((last, visitors)) if *last == day => *visitors += 1,
                 _ => self.new.push((day, 1)),
@@ -126,7 +230,7 @@ impl Visitors {
         for &(day, visitors) in &self.new {
             pages.add(Key::day(day), visitors)?;
         }
-        Ok(())
+        Ok(new)
     }
 }
 

@@ -21,6 +21,8 @@ pub fn inherit(tx: &Connection) -> rusqlite::Result<()> {
 pub fn take_over(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute_batch(
         "DELETE FROM main.counter;
+         DELETE FROM main.buffer;
+         DELETE FROM main.buffer_range;
          DELETE FROM main.account;
          DELETE FROM main.label;
          DELETE FROM main.spool;
@@ -36,6 +38,9 @@ pub fn take_over(tx: &Connection) -> rusqlite::Result<()> {
          INSERT INTO main.counter (link_id, first, page)
              SELECT link_id, first, page FROM beside.counter
              WHERE link_id IN (SELECT link_id FROM main.link);
+         INSERT INTO main.buffer (id, visits) SELECT id, visits FROM beside.buffer;
+         INSERT INTO main.buffer_range (first, number, visits, rows)
+             SELECT first, number, visits, rows FROM beside.buffer_range;
          INSERT INTO main.account
              SELECT * FROM beside.account
              WHERE owner_id NOT IN (SELECT user_id FROM main.closed_account);

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod bench;
+mod buffer;
 mod dead;
 mod feed;
 mod feed_failures;

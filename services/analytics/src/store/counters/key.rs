@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Key(u128);
 
 /// Bits of a key below its kind: a day and a visitor's hash need most.
-const DETAIL_BITS: u32 = 96;
+pub(super) const DETAIL_BITS: u32 = 96;
 /// Bytes of a key: one for the kind, twelve for the detail.
 const BYTES: usize = 13;
 

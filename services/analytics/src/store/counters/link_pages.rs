@@ -9,8 +9,15 @@ use super::page::{self, Page, Unreadable};
 /// is (`WITHOUT ROWID`, 4 KiB a page of the file), and puts what is more on a page of its own.
 const MAX_BYTES: usize = 900;
 
+/// The pages of a link that hold the keys from one on and below another one.
+pub(super) const OF_RANGE: &str = "SELECT first, page FROM counter
+    WHERE link_id = ?1 AND first < ?3 AND first >= (
+        SELECT first FROM counter WHERE link_id = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)
+    ORDER BY first";
+
 /// Reads and writes pages within a transaction.
 pub(super) struct Pages<'a> {
+    tx: &'a Connection,
     find: CachedStatement<'a>,
     find_behind: CachedStatement<'a>,
     insert: CachedStatement<'a>,
@@ -29,6 +36,8 @@ pub(super) struct LinkPages<'a, 'p> {
     link_id: Uuid,
     /// Nothing of the link is stored yet.
     is_new: bool,
+    /// Whether its pages are written.
+    is_written: bool,
 }
 
 struct Loaded {
@@ -42,6 +51,7 @@ struct Loaded {
 impl<'a> Pages<'a> {
     pub(super) fn new(tx: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            tx,
             find: tx.prepare_cached(
                 "SELECT first, page FROM counter WHERE link_id = ?1 AND first <= ?2
                  ORDER BY first DESC LIMIT 1",
@@ -66,7 +76,15 @@ impl<'a> Pages<'a> {
             pages: self,
             link_id,
             is_new: false,
+            is_written: true,
         }
+    }
+
+    /// Pages on which one can add to see what comes out: they are not written.
+    pub(super) fn of_link_unwritten(&mut self, link_id: Uuid) -> LinkPages<'a, '_> {
+        let mut pages = self.of_link(link_id);
+        pages.is_written = false;
+        pages
     }
 
     /// Writes one page, in the place of the one that is stored, or two with half of the counters each if
@@ -104,9 +122,11 @@ impl LinkPages<'_, '_> {
             page, is_changed, ..
         } = self.page_of(key)?;
         let (value, is_new) = page.value(key, 0);
-        *value = value.saturating_add(more);
         // A visitor who is there already is nothing new.
-        *is_changed |= is_new || key.kind() != kind::VISITOR;
+        if is_new || key.kind() != kind::VISITOR {
+            *value = value.saturating_add(more);
+            *is_changed = true;
+        }
         Ok(is_new)
     }
 
@@ -129,6 +149,9 @@ impl LinkPages<'_, '_> {
     /// Writes the pages that lie before `key`, and keeps them no longer: whoever adds in the order of
     /// the keys needs few at a time.
     pub(super) fn let_go_before(&mut self, key: Key) -> rusqlite::Result<()> {
+        if !self.is_written {
+            return Ok(());
+        }
         let ends = |page: &(Key, Loaded)| page.1.end.is_some_and(|end| end <= key);
         let before = self.pages.read.iter().take_while(|page| ends(page)).count();
         self.let_go(before)
@@ -138,6 +161,45 @@ impl LinkPages<'_, '_> {
     pub(super) fn save(mut self) -> rusqlite::Result<bool> {
         self.let_go(self.pages.read.len())?;
         Ok(self.is_new)
+    }
+
+    /// Calls `visit` for each counter from `from` on and below `to`, in order, with what was added.
+    pub(super) fn each(
+        &self,
+        from: Key,
+        to: Key,
+        mut visit: impl FnMut(Key, u64),
+    ) -> rusqlite::Result<()> {
+        let mut visit_all = |page: &Page| {
+            let of_range = page
+                .entries
+                .iter()
+                .filter(|(key, _)| from <= *key && *key < to);
+            of_range.for_each(|&(key, value)| visit(key, value));
+        };
+        if self.is_new {
+            self.pages
+                .read
+                .iter()
+                .for_each(|(_, added)| visit_all(&added.page));
+            return Ok(());
+        }
+        let mut stored = Page::default();
+        let mut rows = self.pages.tx.prepare_cached(OF_RANGE)?;
+        let mut rows = rows.query(params![self.link_id, from.to_bytes(), to.to_bytes()])?;
+        while let Some(row) = rows.next()? {
+            let first = first_of(row.get_ref(0)?.as_blob()?)?;
+            let added = self.pages.read.binary_search_by_key(&first, |page| page.0);
+            if let Ok(at) = added {
+                visit_all(&self.pages.read[at].1.page);
+            } else {
+                stored
+                    .read(row.get_ref(1)?.as_blob()?)
+                    .map_err(unreadable)?;
+                visit_all(&stored);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the first so many pages that were read.

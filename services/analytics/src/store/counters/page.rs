@@ -4,7 +4,8 @@
 //! its distance from the one before and its value, both as variable-length numbers (7 bits in a byte,
 //! the lowest first, the top bit says that more follows). A visitor has no value.
 
-use super::key::{Key, kind};
+use super::key::{DETAIL_BITS, Key, kind};
+use super::varint;
 
 /// A link has another page behind this one.
 const MORE: u8 = 1;
@@ -58,12 +59,12 @@ pub fn walk(bytes: &[u8], mut visit: impl FnMut(Key, u64)) -> Result<bool, Unrea
     while let Some((&kind, behind)) = rest.split_first() {
         rest = behind;
         let mut detail = 0_u128;
-        for _ in 0..read(&mut rest)? {
-            detail = detail.checked_add(read(&mut rest)?).ok_or(Unreadable)?;
+        for _ in 0..number(&mut rest)? {
+            detail = detail.checked_add(number(&mut rest)?).ok_or(Unreadable)?;
             let value = if kind == kind::VISITOR {
                 1
             } else {
-                u64::try_from(read(&mut rest)?).map_err(|_| Unreadable)?
+                u64::try_from(number(&mut rest)?).map_err(|_| Unreadable)?
             };
             visit(Key::of(kind, detail), value);
         }
@@ -77,48 +78,21 @@ pub fn encode(entries: &[(Key, u64)], has_more: bool, to: &mut Vec<u8>) {
     for section in entries.chunk_by(|one, other| one.0.kind() == other.0.kind()) {
         let kind = section[0].0.kind();
         to.push(kind);
-        write(section.len() as u128, to);
+        varint::write(section.len() as u128, to);
         let mut before = 0;
         for &(key, value) in section {
-            write(key.detail() - before, to);
+            varint::write(key.detail() - before, to);
             before = key.detail();
             if kind != kind::VISITOR {
-                write(u128::from(value), to);
+                varint::write(u128::from(value), to);
             }
         }
     }
 }
 
-fn write(mut number: u128, to: &mut Vec<u8>) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            return to.push(low);
-        }
-        to.push(low | 0x80);
-    }
-}
-
-fn read(bytes: &mut &[u8]) -> Result<u128, Unreadable> {
-    let (&first, mut rest) = bytes.split_first().ok_or(Unreadable)?;
-    let mut number = u128::from(first & 0x7f);
-    let mut shift = 7;
-    let mut last = first;
-    while last & 0x80 != 0 {
-        (last, rest) = rest
-            .split_first()
-            .map(|(byte, rest)| (*byte, rest))
-            .ok_or(Unreadable)?;
-        // Details have 96 bits: fourteen bytes.
-        if shift > 91 {
-            return Err(Unreadable);
-        }
-        number |= u128::from(last & 0x7f) << shift;
-        shift += 7;
-    }
-    *bytes = rest;
-    Ok(number)
+/// A detail, or less.
+fn number(bytes: &mut &[u8]) -> Result<u128, Unreadable> {
+    varint::read(bytes, DETAIL_BITS)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use uuid::Uuid;
 
-use super::key::{Key, Sort, Total};
-use super::link_pages::unreadable;
-use super::page;
+use super::key::{Key, Sort, Total, kind};
+use super::link_pages::{OF_RANGE, Pages, unreadable};
+use super::visits::Visit;
+use super::{Visitors, add_visits, buffer, page};
 
 /// The sums of a link, or of all links of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,8 +24,16 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds a visit.
-    pub(super) fn count(&mut self, sort: Sort, at_ms: i64) {
+    /// The sums of visits, but for their visitors: how many of those are new only the pages know.
+    pub(super) fn of(visits: &[Visit]) -> Self {
+        let mut totals = Self::default();
+        for visit in visits {
+            totals.count(visit.sort, visit.at_ms);
+        }
+        totals
+    }
+
+    fn count(&mut self, sort: Sort, at_ms: i64) {
         match sort {
             Sort::Human => self.humans += 1,
             Sort::Bot => self.bots += 1,
@@ -72,6 +81,13 @@ impl Totals {
 /// The sums of a link: they stand on its first page.
 pub fn totals(connection: &Connection, link_id: Uuid) -> rusqlite::Result<Totals> {
     let mut totals = Totals::default();
+    let waiting = buffer::of_link(connection, link_id)?;
+    if !waiting.is_empty() {
+        let (from, to) = Key::all_of(kind::TOTAL);
+        let set = |key, value| totals.set(key, value);
+        each_with(connection, &waiting, from, to, set)?;
+        return Ok(totals);
+    }
     connection
         .prepare_cached("SELECT page FROM counter WHERE link_id = ?1 AND first = x''")?
         .query_row([link_id], |row| {
@@ -90,15 +106,14 @@ pub fn each(
     to: Key,
     mut visit: impl FnMut(Key, u64),
 ) -> rusqlite::Result<()> {
-    let mut pages = connection.prepare_cached(
-        "SELECT page FROM counter WHERE link_id = ?1 AND first < ?3 AND first >= (
-             SELECT first FROM counter WHERE link_id = ?1 AND first <= ?2
-             ORDER BY first DESC LIMIT 1)
-         ORDER BY first",
-    )?;
+    let waiting = buffer::of_link(connection, link_id)?;
+    if !waiting.is_empty() {
+        return each_with(connection, &waiting, from, to, visit);
+    }
+    let mut pages = connection.prepare_cached(OF_RANGE)?;
     let mut rows = pages.query((link_id, from.to_bytes(), to.to_bytes()))?;
     while let Some(row) = rows.next()? {
-        let page = row.get_ref(0)?.as_blob()?;
+        let page = row.get_ref(1)?.as_blob()?;
         page::walk(page, |key, value| {
             if from <= key && key < to {
                 visit(key, value);
@@ -107,4 +122,18 @@ pub fn each(
         .map_err(unreadable)?;
     }
     Ok(())
+}
+
+/// The same as if these visits of the link, which wait, were counted now.
+fn each_with(
+    connection: &Connection,
+    waiting: &[Visit],
+    from: Key,
+    to: Key,
+    visit: impl FnMut(Key, u64),
+) -> rusqlite::Result<()> {
+    let mut pages = Pages::new(connection)?;
+    let mut pages = pages.of_link_unwritten(waiting[0].link_id());
+    add_visits(&mut pages, &mut Visitors::default(), waiting)?;
+    pages.each(from, to, visit)
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rusqlite::Connection;
+use uuid::Uuid;
 
+use super::key::Sort;
 use crate::ingest::set::Counted;
 use crate::ingest::turns::Turns;
 use crate::rules::{Agent, Kind};
@@ -25,30 +27,30 @@ const PIECE: usize = 2_048;
 const ASK_AFTER: usize = 64;
 
 /// What is counted of one click.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Visit {
     /// The link; numbers are compared faster than bytes.
-    link: u128,
+    pub(super) link: u128,
     /// In milliseconds since 1970.
     pub(super) at_ms: i64,
     pub(super) visitor: u64,
-    /// The click's place in the set.
-    place: u32,
-    pub(super) kind: Kind,
-    /// Numbers of labels; of a visit that is not broken down, 0.
-    referrer: u32,
-    country: u32,
-    language: u32,
-    /// The place of browser, system and device among the agents.
-    agent: u32,
+    /// Where the owner and the code stand that the click was of.
+    pub(super) source: u32,
+    /// Numbers of the labels of the dimensions 1 to 7; only people have any but the last one, the
+    /// others' are 0.
+    pub(super) labels: [u32; 7],
+    pub(super) sort: Sort,
+}
+
+impl Visit {
+    pub(super) fn link_id(&self) -> Uuid {
+        Uuid::from_u128(self.link)
+    }
 }
 
 /// The clicks of a set.
 pub(super) struct Visits<'a> {
     clicks: Vec<&'a Counted>,
-    /// Numbers of browser, system and device.
-    agents: Vec<[u32; 3]>,
-    kinds: [u32; Kind::ALL.len()],
     /// In pieces, each of them sorted by link.
     all: Vec<Visit>,
 }
@@ -62,23 +64,23 @@ impl<'a> Visits<'a> {
     ) -> rusqlite::Result<Self> {
         let clicks: Vec<_> = clicks.into_iter().collect();
         let mut numbers = Numbers::new(tx);
-        let mut visits = Vec::with_capacity(clicks.len());
-        for (place, counted) in (0..).zip(&clicks) {
-            if visits.len() % ASK_AFTER == 0 {
+        let mut all = Vec::with_capacity(clicks.len());
+        for (source, counted) in (0..).zip(&clicks) {
+            if all.len() % ASK_AFTER == 0 {
                 turns.rest();
             }
-            visits.push(numbers.visit(place, counted)?);
+            all.push(numbers.visit(source, counted)?);
         }
-        for piece in visits.chunks_mut(PIECE) {
+        for piece in all.chunks_mut(PIECE) {
             turns.rest();
             piece.sort_unstable_by_key(|visit| visit.link);
         }
-        Ok(Self {
-            clicks,
-            agents: numbers.agents,
-            kinds: numbers.kinds,
-            all: visits,
-        })
+        Ok(Self { clicks, all })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// The links, from the least on.
@@ -92,27 +94,10 @@ impl<'a> Visits<'a> {
         }
     }
 
-    /// The click that was taken down.
-    pub(super) fn click(&self, visit: &Visit) -> &'a events::Click {
-        &self.clicks[visit.place as usize].click
-    }
-
-    /// The number of the label of its kind.
-    pub(super) fn kind(&self, visit: &Visit) -> u32 {
-        self.kinds[visit.kind as usize]
-    }
-
-    /// The numbers of the labels of the dimensions from 1 to 6.
-    pub(super) fn said(&self, visit: &Visit) -> [u32; 6] {
-        let [browser, system, device] = self.agents[visit.agent as usize];
-        [
-            visit.referrer,
-            visit.country,
-            browser,
-            system,
-            device,
-            visit.language,
-        ]
+    /// Whose link it was, and its code.
+    pub(super) fn source(&self, visit: &Visit) -> (Uuid, &'a str) {
+        let click = &self.clicks[visit.source as usize].click;
+        (click.owner_id, &click.code)
     }
 }
 
@@ -150,9 +135,9 @@ impl ByLink<'_> {
 /// The numbers of texts, as far as they are known.
 struct Numbers<'a> {
     labels: Labels<'a>,
-    /// By their place in memory, which does not change while the clicks are there.
-    places: HashMap<*const Agent, u32>,
-    agents: Vec<[u32; 3]>,
+    /// Of browser, system and device, by the agent's place in memory, which does not change while
+    /// the clicks are there.
+    agents: HashMap<*const Agent, [u32; 3]>,
     kinds: [u32; Kind::ALL.len()],
 }
 
@@ -160,54 +145,52 @@ impl<'a> Numbers<'a> {
     fn new(tx: &'a Connection) -> Self {
         Self {
             labels: Labels::new(tx),
-            places: HashMap::new(),
-            agents: Vec::new(),
+            agents: HashMap::new(),
             kinds: [0; Kind::ALL.len()],
         }
     }
 
-    fn visit(&mut self, place: u32, counted: &Counted) -> rusqlite::Result<Visit> {
+    fn visit(&mut self, source: u32, counted: &Counted) -> rusqlite::Result<Visit> {
         let Counted { click, kind, agent } = counted;
+        let sort = match kind {
+            Kind::Human => Sort::Human,
+            Kind::Bot => Sort::Bot,
+            Kind::Preview | Kind::Prefetch | Kind::Head => Sort::Other,
+        };
         let of_kind = &mut self.kinds[*kind as usize];
         if *of_kind == 0 {
             *of_kind = self.labels.id(kind.as_str())?;
         }
-        let mut visit = Visit {
+        let mut labels = [0, 0, 0, 0, 0, 0, *of_kind];
+        // Only people are broken down by what their browser says; the kind of all.
+        if sort == Sort::Human {
+            labels[0] = self.labels.id(&click.referrer)?;
+            labels[1] = self
+                .labels
+                .id(click.country.as_deref().unwrap_or_default())?;
+            labels[2..5].copy_from_slice(&self.agent(agent)?);
+            labels[5] = self.labels.id(&click.language)?;
+        }
+        Ok(Visit {
             link: click.link_id.as_u128(),
             at_ms: click.at_ms,
             visitor: click.visitor,
-            place,
-            kind: *kind,
-            referrer: 0,
-            country: 0,
-            language: 0,
-            agent: 0,
-        };
-        // Only people are broken down by what their browser says.
-        if *kind == Kind::Human {
-            visit.referrer = self.labels.id(&click.referrer)?;
-            visit.country = self
-                .labels
-                .id(click.country.as_deref().unwrap_or_default())?;
-            visit.agent = self.agent(agent)?;
-            visit.language = self.labels.id(&click.language)?;
-        }
-        Ok(visit)
+            source,
+            labels,
+            sort,
+        })
     }
 
-    fn agent(&mut self, agent: &Arc<Agent>) -> rusqlite::Result<u32> {
-        if let Some(place) = self.places.get(&Arc::as_ptr(agent)) {
-            return Ok(*place);
+    fn agent(&mut self, agent: &Arc<Agent>) -> rusqlite::Result<[u32; 3]> {
+        if let Some(numbers) = self.agents.get(&Arc::as_ptr(agent)) {
+            return Ok(*numbers);
         }
         let numbers = [
             self.labels.id(&agent.browser)?,
             self.labels.id(&agent.os)?,
             self.labels.id(agent.device)?,
         ];
-        // There are no more of them than clicks.
-        let place = u32::try_from(self.agents.len()).unwrap_or(u32::MAX);
-        self.agents.push(numbers);
-        self.places.insert(Arc::as_ptr(agent), place);
-        Ok(place)
+        self.agents.insert(Arc::as_ptr(agent), numbers);
+        Ok(numbers)
     }
 }

@@ -39,7 +39,7 @@ pub mod parts {
     pub use crate::ingest::turns::Turns;
     pub use crate::rules::Rules;
     pub use crate::store::MIGRATIONS;
-    pub use crate::store::counters::{Key, Total, add as count, page};
+    pub use crate::store::counters::{Key, Total, add_all as count, page};
     pub use crate::store::rows;
 
     /// A message of the stream.

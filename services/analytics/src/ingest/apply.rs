@@ -1,7 +1,8 @@
 //! One set, one transaction: counters, numbers, gaps and position.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -10,6 +11,9 @@ use super::outgoing::{Outgoing, Written};
 use super::set::{Counted, Message, Set};
 use super::turns::Turns;
 use crate::store::{Error, accounts, counters, ledgers, position};
+
+/// Clicks that are taken down before it is asked again whether the turn is over.
+const ASK_AFTER: u64 = 64;
 
 /// What became of a set.
 #[derive(Default)]
@@ -62,7 +66,10 @@ pub fn apply_messages(
     let mut outcome = Outcome::default();
     let mut spools: BTreeMap<Uuid, Ledger> = BTreeMap::new();
     let mut owners: HashMap<Uuid, bool> = HashMap::new();
-    let mut to_count = Vec::new();
+    let clicks = messages
+        .iter()
+        .filter_map(|message| message.clicks.as_ref());
+    let mut visits = counters::Visits::with_room(tx, clicks.map(Vec::len).sum());
     let mut outgoing = Outgoing::new(tx, epoch)?;
     for (at, message) in messages.iter().enumerate() {
         turns.rest();
@@ -79,6 +86,9 @@ pub fn apply_messages(
         let mut new = 0;
         for (index, counted) in admitted(ledger, message, clicks, now_ms) {
             new += 1;
+            if new % ASK_AFTER == 0 {
+                turns.rest();
+            }
             let owner = counted.click.owner_id;
             let is_closed = match owners.get(&owner) {
                 Some(&is_closed) => is_closed,
@@ -90,14 +100,14 @@ pub fn apply_messages(
                 outcome.dropped += 1;
                 continue;
             }
-            to_count.push(counted);
+            visits.take_down(counted)?;
             outgoing.add(tx, message, index, counted)?;
             outcome.applied += 1;
             outcome.counted.push((at, index));
         }
         outcome.duplicates += clicks.len() as u64 - new;
     }
-    outcome.waiting = counters::add(tx, to_count, turns)?;
+    outcome.waiting = counters::add(tx, visits, turns)?;
     outcome.feed = outgoing.finish(tx)?;
     for (spool, ledger) in &spools {
         ledgers::save(tx, *spool, ledger)?;

@@ -22,7 +22,8 @@ pub(super) use link_pages::unreadable;
 use link_pages::{LinkPages, Pages};
 pub use pack::pack_rows;
 pub use unpack::{Totals, each, totals};
-use visits::{Visit, Visits};
+use visits::Visit;
+pub use visits::Visits;
 
 use crate::ingest::set::Counted;
 use crate::ingest::turns::Turns;
@@ -33,23 +34,36 @@ pub const BUCKET_MS: i64 = 15 * 60 * 1_000;
 /// Milliseconds in a UTC day, the time for which a visitor's hash holds.
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Adds clicks, in any order, to the counters of their links and accounts, and makes the rows of
-/// links that were not known. How many clicks wait in the buffer now; none if it was not touched.
-pub fn add<'a>(
+/// Adds clicks to the counters of their links and accounts, and makes the rows of links that were
+/// not known. How many clicks wait in the buffer now; none if it was not touched.
+pub fn add(
     tx: &Connection,
-    clicks: impl IntoIterator<Item = &'a Counted>,
+    visits: Visits<'_>,
     turns: &mut Turns<'_>,
 ) -> rusqlite::Result<Option<u64>> {
-    add_within(LIMITS, tx, clicks, turns)
+    add_within(LIMITS, tx, visits, turns)
 }
 
-fn add_within<'a>(
-    limits: Limits,
-    tx: &Connection,
-    clicks: impl IntoIterator<Item = &'a Counted>,
+/// The same with clicks that were not taken down yet.
+pub fn add_all<'a>(
+    tx: &'a Connection,
+    clicks: &'a [Counted],
     turns: &mut Turns<'_>,
 ) -> rusqlite::Result<Option<u64>> {
-    let visits = Visits::take_down(tx, clicks, turns)?;
+    let mut visits = Visits::with_room(tx, clicks.len());
+    clicks
+        .iter()
+        .try_for_each(|counted| visits.take_down(counted))?;
+    add(tx, visits, turns)
+}
+
+fn add_within(
+    limits: Limits,
+    tx: &Connection,
+    mut visits: Visits<'_>,
+    turns: &mut Turns<'_>,
+) -> rusqlite::Result<Option<u64>> {
+    visits.sort(turns);
     let mut counting = Counting::new(tx)?;
     let mut filling = if visits.len() < limits.large {
         None
@@ -182,9 +196,9 @@ fn add_visits(
     totals.visitors = visitors.add(pages, visits)?;
     for visit in visits {
         let quarter = visit.at_ms.div_euclid(BUCKET_MS);
-        pages.add(Key::bucket(quarter, visit.sort), 1)?;
+        pages.add(Key::bucket(quarter, visit.sort()), 1)?;
         // Only people are broken down by what their browser says; the kind of all.
-        let first = if visit.sort == Sort::Human { 1 } else { 7 };
+        let first = if visit.sort() == Sort::Human { 1 } else { 7 };
         for dimension in first..=7 {
             let label = visit.labels[usize::from(dimension) - 1];
             pages.add(Key::breakdown(dimension, label.into()), 1)?;
@@ -207,7 +221,7 @@ impl Visitors {
     fn add(&mut self, pages: &mut LinkPages<'_, '_>, visits: &[Visit]) -> rusqlite::Result<u64> {
         let humans = visits
             .iter()
-            .filter(|visit| visit.sort == Sort::Human)
+            .filter(|visit| visit.sort() == Sort::Human)
             .map(|visit| (visit.at_ms.div_euclid(DAY_MS), visit.visitor));
         self.all.clear();
         self.all.extend(humans);

@@ -28,7 +28,7 @@ impl Totals {
     pub(super) fn of(visits: &[Visit]) -> Self {
         let mut totals = Self::default();
         for visit in visits {
-            totals.count(visit.sort, visit.at_ms);
+            totals.count(visit.sort(), visit.at_ms);
         }
         totals
     }

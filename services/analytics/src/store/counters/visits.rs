@@ -23,59 +23,84 @@ use crate::store::labels::Labels;
 /// Visits that are sorted in one go, which takes less than a turn.
 const PIECE: usize = 2_048;
 
-/// Clicks that are taken down before it is asked again whether the turn is over.
-const ASK_AFTER: usize = 64;
-
-/// What is counted of one click.
+/// What is counted of one click: a line of the processor's cache, of which hundreds of thousands are
+/// read in another order than they were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(64))]
 pub(super) struct Visit {
     /// The link; numbers are compared faster than bytes.
     pub(super) link: u128,
     /// In milliseconds since 1970.
     pub(super) at_ms: i64,
     pub(super) visitor: u64,
-    /// Where the owner and the code stand that the click was of.
-    pub(super) source: u32,
     /// Numbers of the labels of the dimensions 1 to 7; only people have any but the last one, the
     /// others' are 0.
     pub(super) labels: [u32; 7],
-    pub(super) sort: Sort,
+    /// Where the owner and the code stand that the click was of; below, in two bits, its sort.
+    source_and_sort: u32,
 }
 
 impl Visit {
+    /// There are less than a thousand million sources.
+    pub(super) fn new(
+        link: u128,
+        at_ms: i64,
+        visitor: u64,
+        labels: [u32; 7],
+        source: u32,
+        sort: Sort,
+    ) -> Self {
+        Self {
+            link,
+            at_ms,
+            visitor,
+            labels,
+            source_and_sort: source << 2 | sort as u32,
+        }
+    }
+
     pub(super) fn link_id(&self) -> Uuid {
         Uuid::from_u128(self.link)
+    }
+
+    pub(super) fn source(&self) -> usize {
+        (self.source_and_sort >> 2) as usize
+    }
+
+    pub(super) fn sort(&self) -> Sort {
+        match self.source_and_sort & 3 {
+            0 => Sort::Human,
+            1 => Sort::Bot,
+            _ => Sort::Other,
+        }
     }
 }
 
 /// The clicks of a set.
-pub(super) struct Visits<'a> {
+pub struct Visits<'a> {
     clicks: Vec<&'a Counted>,
-    /// In pieces, each of them sorted by link.
+    numbers: Numbers<'a>,
+    /// One for each click; once it is sorted, in pieces, each of them by link.
     all: Vec<Visit>,
 }
 
 impl<'a> Visits<'a> {
-    /// Takes clicks down. Texts without a number get one.
-    pub(super) fn take_down(
-        tx: &Connection,
-        clicks: impl IntoIterator<Item = &'a Counted>,
-        turns: &mut Turns<'_>,
-    ) -> rusqlite::Result<Self> {
-        let clicks: Vec<_> = clicks.into_iter().collect();
-        let mut numbers = Numbers::new(tx);
-        let mut all = Vec::with_capacity(clicks.len());
-        for (source, counted) in (0..).zip(&clicks) {
-            if all.len() % ASK_AFTER == 0 {
-                turns.rest();
-            }
-            all.push(numbers.visit(source, counted)?);
+    /// None yet, and room for so many.
+    pub fn with_room(tx: &'a Connection, clicks: usize) -> Self {
+        Self {
+            clicks: Vec::with_capacity(clicks),
+            numbers: Numbers::new(tx),
+            all: Vec::with_capacity(clicks),
         }
-        for piece in all.chunks_mut(PIECE) {
-            turns.rest();
-            piece.sort_unstable_by_key(|visit| visit.link);
-        }
-        Ok(Self { clicks, all })
+    }
+
+    /// Takes a click down. Texts without a number get one.
+    pub fn take_down(&mut self, counted: &'a Counted) -> rusqlite::Result<()> {
+        // A set has no more messages than memory for them allows, far less than that.
+        let source = u32::try_from(self.clicks.len()).unwrap_or(u32::MAX);
+        self.all.push(self.numbers.visit(source, counted)?);
+        self.clicks.push(counted);
+        Ok(())
     }
 
     /// How many there are.
@@ -83,7 +108,15 @@ impl<'a> Visits<'a> {
         self.all.len()
     }
 
-    /// The links, from the least on.
+    /// Sorts them piece by piece.
+    pub(super) fn sort(&mut self, turns: &mut Turns<'_>) {
+        for piece in self.all.chunks_mut(PIECE) {
+            turns.rest();
+            piece.sort_unstable_by_key(|visit| visit.link);
+        }
+    }
+
+    /// The links, from the least on, of what was sorted.
     pub(super) fn by_link(&self) -> ByLink<'_> {
         let pieces: Vec<_> = self.all.chunks(PIECE).collect();
         let heads = pieces.iter().enumerate();
@@ -96,7 +129,7 @@ impl<'a> Visits<'a> {
 
     /// Whose link it was, and its code.
     pub(super) fn source(&self, visit: &Visit) -> (Uuid, &'a str) {
-        let click = &self.clicks[visit.source as usize].click;
+        let click = &self.clicks[visit.source()].click;
         (click.owner_id, &click.code)
     }
 }
@@ -171,14 +204,9 @@ impl<'a> Numbers<'a> {
             labels[2..5].copy_from_slice(&self.agent(agent)?);
             labels[5] = self.labels.id(&click.language)?;
         }
-        Ok(Visit {
-            link: click.link_id.as_u128(),
-            at_ms: click.at_ms,
-            visitor: click.visitor,
-            source,
-            labels,
-            sort,
-        })
+        let link = click.link_id.as_u128();
+        let visit = Visit::new(link, click.at_ms, click.visitor, labels, source, sort);
+        Ok(visit)
     }
 
     fn agent(&mut self, agent: &Arc<Agent>) -> rusqlite::Result<[u32; 3]> {

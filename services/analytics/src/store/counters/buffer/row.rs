@@ -51,8 +51,8 @@ pub(super) fn encode<'a>(
         let later = visit.at_ms.max(0) - earliest;
         varint::write(u128::from(later.unsigned_abs()), to);
         to.extend_from_slice(&visit.visitor.to_le_bytes());
-        to.push(visit.sort as u8);
-        for label in &visit.labels[first_label(visit.sort)..] {
+        to.push(visit.sort() as u8);
+        for label in &visit.labels[first_label(visit.sort())..] {
             varint::write(u128::from(*label), to);
         }
     }
@@ -69,7 +69,7 @@ pub(in crate::store::counters) struct Sources {
 impl Sources {
     /// Whose link it was, and its code.
     pub(in crate::store::counters) fn of(&self, visit: &Visit) -> (Uuid, &str) {
-        let (owner, code) = &self.of[visit.source as usize];
+        let (owner, code) = &self.of[visit.source()];
         (*owner, &self.codes[code.clone()])
     }
 
@@ -116,14 +116,10 @@ pub(super) fn decode(
         if !wanted(link) {
             continue;
         }
-        visits.push(Visit {
-            link,
-            at_ms: earliest.checked_add(later).ok_or(Unreadable)?,
-            visitor: u64::from_le_bytes(visitor),
-            source: sources.add(owner, code)?,
-            labels,
-            sort,
-        });
+        let at_ms = earliest.checked_add(later).ok_or(Unreadable)?;
+        let source = sources.add(owner, code)?;
+        let visitor = u64::from_le_bytes(visitor);
+        visits.push(Visit::new(link, at_ms, visitor, labels, source, sort));
     }
     Ok(())
 }

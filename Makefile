@@ -62,10 +62,11 @@ bench-rebuild: tools ## count a million clicks again, and compare
 	cargo build --release --locked -p kurz
 	python3 tests/bench/rebuild.py
 
-bench-micro: ## time the link table, the codec of clicks and the rules alone
+bench-micro: ## time the link table, the codec of clicks, the rules and the storing of clicks alone
 	cargo bench --locked -p events --bench clicks
 	cargo bench --locked -p redirector --bench table
 	cargo bench --locked -p analytics --bench rules
+	cargo bench --locked -p analytics --bench store
 
 bench-instructions: ## count the instructions of a redirect; 5 % more than before is a failure
 	.ci/instructions

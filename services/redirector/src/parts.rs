@@ -37,6 +37,6 @@ impl Table {
             epoch: "benchmark".into(),
             sequence: 1,
         };
-        Snapshots::new(folder).save(&self.0, &place, 0)
+        Snapshots::new(folder).save(&self.0, &place, 0, |_| ())
     }
 }

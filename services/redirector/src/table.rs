@@ -160,14 +160,12 @@ impl LinkTable {
         dropped
     }
 
-    /// Calls `visit` with every link, shard by shard; what changes meanwhile may or may not be
-    /// seen.
-    pub fn for_each<E>(&self, mut visit: impl FnMut(&Link) -> Result<(), E>) -> Result<(), E> {
-        self.shards.iter().try_for_each(|shard| {
-            // Copied out, so that a slow disk never holds up the visitors of a shard.
-            let links: Vec<Link> = read(shard).iter().cloned().collect();
-            links.iter().try_for_each(&mut visit)
-        })
+    /// All links, in pieces of some ten thousand of a million; what changes meanwhile may or may not
+    /// be seen. They are copied out, so that a slow disk never holds up the visitors of a shard.
+    pub fn pieces(&self) -> impl Iterator<Item = Vec<Link>> {
+        self.shards
+            .iter()
+            .map(|shard| read(shard).iter().cloned().collect())
     }
 
     fn hash(&self, code: &str) -> u64 {

@@ -75,6 +75,22 @@ async fn what_waits_is_counted_at_once_and_survives_a_restart() {
     );
     analytics.stop().await;
 
+    // As if the link table had told of one.
+    let database = bench.folder.path().join("clicks.db");
+    let known = (link(7), owners[1]);
+    rusqlite::Connection::open(database)
+        .unwrap()
+        .execute(
+            "INSERT INTO link (link_id, owner_id, code) VALUES (?, ?, 'abc')",
+            known,
+        )
+        .unwrap();
+    assert_eq!(
+        numbers.humans(link(7)),
+        Some(1),
+        "it is counted where it waits"
+    );
+
     let analytics = bench.start().await;
     assert_eq!(waiting(&numbers), expected);
     // Brings them to the pages, to compare those.

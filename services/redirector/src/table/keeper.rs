@@ -1,11 +1,14 @@
 //! Loads the snapshot at the start, and keeps it fresh.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::clock::Clock;
+use chassis::nice::Background;
 use chassis::ready::Latch;
 use chassis::service::Context;
+use chassis::shutdown::Shutdown;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::follower::count;
@@ -26,6 +29,13 @@ const SHARE: u32 = 50;
 /// the marks of deleted links need not be kept for ever.
 const MAX_CATCH_UP_MS: i64 = 24 * 60 * 60 * 1_000;
 
+/// How many times as long as a piece of a snapshot took the thread rests behind it: visitors need the
+/// processor more, and the disk.
+const REST: u32 = 3;
+
+/// How nice that thread is.
+const NICE: i32 = 10;
+
 /// How often the age of a snapshot that is being served is told.
 const TELL_AGE: Duration = Duration::from_secs(1);
 
@@ -42,11 +52,13 @@ pub async fn start(
     let meters = Arc::new(TableMeters::new());
 
     let keeper = Keeper {
+        background: Background::start("links-snapshot", NICE)?,
         snapshots,
         table: table.clone(),
         progress: progress.clone(),
         meters: meters.clone(),
         clock: context.clock.clone(),
+        shutdown: context.shutdown.clone(),
     };
     let loaded_at_ms = keeper.load().await?;
     if loaded_at_ms.is_some() {
@@ -87,11 +99,14 @@ fn serve_snapshot(ready: &Latch, progress: &Progress, table: &LinkTable) {
 
 /// Who loads and writes the snapshots.
 struct Keeper {
+    /// Writes the snapshots.
+    background: Background,
     snapshots: Snapshots,
     table: Arc<LinkTable>,
     progress: Arc<Progress>,
     meters: Arc<TableMeters>,
     clock: Clock,
+    shutdown: Shutdown,
 }
 
 impl Keeper {
@@ -155,8 +170,17 @@ impl Keeper {
         }
         let (snapshots, table) = (self.snapshots.clone(), self.table.clone());
         let (now_ms, at) = (self.clock.now_ms(), place.clone());
-        let done = tokio::task::spawn_blocking(move || snapshots.save(&table, &at, now_ms)).await;
-        match done.map_err(std::io::Error::other).flatten() {
+        let shutdown = self.shutdown.clone();
+        let save = move || {
+            snapshots.save(&table, &at, now_ms, |took| {
+                // Then somebody waits for it.
+                if !shutdown.is_cancelled() {
+                    rest(took);
+                }
+            })
+        };
+        let panicked = || Err(io::Error::other("writing it panicked"));
+        match self.background.run(save).await.unwrap_or_else(panicked) {
             Ok(()) => *saved = Some(place),
             Err(error) => {
                 self.meters.snapshot_failures.increment(1);
@@ -171,4 +195,13 @@ impl Keeper {
             .snapshot_age
             .set(f64::from(u32::try_from(age_ms / 1_000).unwrap_or(u32::MAX)));
     }
+}
+
+/// Lets others go first after a piece that took so long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "others are let go first for a time; no state is waited for"
+)]
+fn rest(took: Duration) {
+    std::thread::sleep(took * REST);
 }

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Link, LinkTable, Place};
 
@@ -25,6 +26,9 @@ const NEXT: &str = "links.snapshot.next";
 const MAX_LINK: u32 = 128 * 1024;
 /// A stream's identity is a UUID; anything much longer is a damaged file.
 const MAX_EPOCH: u16 = 256;
+/// How much is written before the disk has to take it, in bytes: all of it at once would keep others
+/// from the disk, and from a processor, for long.
+const SYNCED: usize = 4 << 20;
 
 /// Reads and writes the snapshots of one folder.
 #[derive(Debug, Clone)]
@@ -102,8 +106,15 @@ impl Snapshots {
     }
 
     /// Writes `table` as it was at `place` or later. Atomic: the old snapshot stays until the new
-    /// one is whole and on disk.
-    pub fn save(&self, table: &LinkTable, place: &Place, now_ms: i64) -> io::Result<()> {
+    /// one is whole and on disk. `rest` is called after each piece of it, with the time that the piece
+    /// took.
+    pub fn save(
+        &self,
+        table: &LinkTable,
+        place: &Place,
+        now_ms: i64,
+        rest: impl Fn(Duration),
+    ) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let next = self.folder.join(NEXT);
         let mut to = Checked {
@@ -117,11 +128,23 @@ impl Snapshots {
         to.put(&place.sequence.to_le_bytes())?;
         to.put(&epoch_length.to_le_bytes())?;
         to.put(place.epoch.as_bytes())?;
-        table.for_each(|link| {
-            let length = u32::try_from(link.bytes().len()).map_err(|_| damaged("a long link"))?;
-            to.put(&length.to_le_bytes())?;
-            to.put(link.bytes())
-        })?;
+        let mut unsynced = 0;
+        for links in table.pieces() {
+            let began = Instant::now();
+            for link in links {
+                let length = link.bytes().len();
+                let length = u32::try_from(length).map_err(|_| damaged("a long link"))?;
+                to.put(&length.to_le_bytes())?;
+                to.put(link.bytes())?;
+                unsynced += link.bytes().len();
+            }
+            if unsynced >= SYNCED {
+                unsynced = 0;
+                to.inner.flush()?;
+                to.inner.get_ref().sync_data()?;
+            }
+            rest(began.elapsed());
+        }
         to.put(&0_u32.to_le_bytes())?;
         let crc = to.crc;
         to.put(&crc.to_le_bytes())?;
@@ -208,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::new(folder.path());
         let table = table(500);
-        snapshots.save(&table, &place(), 99).unwrap();
+        snapshots.save(&table, &place(), 99, |_| ()).unwrap();
         let again = LinkTable::new();
         let loaded = snapshots.load(&again).unwrap().unwrap();
         assert_eq!(
@@ -219,12 +242,9 @@ mod tests {
             }
         );
         assert_eq!(again.len(), 500);
-        table
-            .for_each(|link| {
-                assert_eq!(find(&again, link.code()).as_ref(), Some(link));
-                Ok::<_, ()>(())
-            })
-            .unwrap();
+        for link in table.pieces().flatten() {
+            assert_eq!(find(&again, link.code()), Some(link));
+        }
     }
 
     #[test]
@@ -246,7 +266,7 @@ mod tests {
         assert_eq!(loaded.len(), 1);
         assert_eq!(find(&loaded, "c0"), find(&expected, "c0"));
         snapshots
-            .save(&expected, &place(), 1_767_225_600_123)
+            .save(&expected, &place(), 1_767_225_600_123, |_| ())
             .unwrap();
         assert_eq!(fs::read(&path).unwrap(), golden);
     }
@@ -264,7 +284,7 @@ mod tests {
     fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::new(folder.path());
-        snapshots.save(&table(6), &place(), 99).unwrap();
+        snapshots.save(&table(6), &place(), 99, |_| ()).unwrap();
         let path = folder.path().join(NAME);
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {

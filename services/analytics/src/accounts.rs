@@ -160,7 +160,7 @@ pub async fn erase_from(
         let more = counters::settle_account(tx, user_id, SETTLED_AT_ONCE)?;
         Ok::<_, store::Error>(more)
     };
-    while database.write(settle).await? {}
+    while database.write_alone(settle).await? {}
     let erase = move |tx: &Connection| {
         let more = accounts::erase_some(tx, user_id, at_once)?;
         Ok::<_, store::Error>(more)

@@ -4,6 +4,7 @@ mod declare;
 mod follow;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream;
@@ -13,6 +14,10 @@ use crate::shutdown::Shutdown;
 
 pub use declare::{Declared, epoch};
 pub use follow::{Error, Follow, Probe, Start, StoredMessage};
+
+/// How long to wait between two tries to reach NATS, at most, which is how late everything may go on
+/// when NATS is back. The client would wait for up to 4 seconds.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// Where the bus is, and who we are there.
 #[derive(Debug, Clone)]
@@ -55,6 +60,7 @@ impl Bus {
             .custom_inbox_prefix(format!("_INBOX_{name}"))
             .retry_on_initial_connect()
             .max_reconnects(None)
+            .reconnect_delay_callback(reconnect_delay)
             .event_callback(|event| async move { tracing::info!(%event, "NATS connection") })
             .connect(servers)
             .await
@@ -83,6 +89,16 @@ impl Bus {
     }
 }
 
+/// How long to wait before the try with this number: the first is made at once, and each of the
+/// others waits twice as long as the one before, from 2 milliseconds to [`RECONNECT`].
+fn reconnect_delay(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    match doublings {
+        0 => Duration::ZERO,
+        _ => Duration::from_millis(2_u64.saturating_pow(doublings)).min(RECONNECT),
+    }
+}
+
 async fn options(config: &BusConfig) -> anyhow::Result<ConnectOptions> {
     let Some(path) = &config.credentials else {
         return Ok(ConnectOptions::new());
@@ -96,5 +112,19 @@ async fn options(config: &BusConfig) -> anyhow::Result<ConnectOptions> {
     } else {
         ConnectOptions::with_credentials(&text)
             .with_context(|| format!("{} holds no NATS credentials", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_to_reconnect_are_soon_rare_and_never_far_apart() {
+        let delays: Vec<_> = (0..=10)
+            .map(|attempt| reconnect_delay(attempt).as_millis())
+            .collect();
+        assert_eq!(delays, [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 500]);
+        assert_eq!(reconnect_delay(usize::MAX), RECONNECT);
     }
 }

@@ -1,3 +1,4 @@
+mod blame;
 mod table;
 mod verdict;
 
@@ -9,6 +10,7 @@ use super::ending::Ending;
 use super::load::{Outcome, Request, referrer};
 use super::tally::{Tally, strangers};
 use super::{Level, Options};
+use blame::{Period, unexplained};
 use verdict::judge;
 
 /// The smallest click that the harness causes, in bytes of a spool: less than its browser's name
@@ -20,6 +22,8 @@ const SMALLEST_CLICK: u64 = 100;
 pub struct Happened {
     /// Its row in the table.
     pub name: String,
+    /// When its period began, from the beginning of the load.
+    pub began: Duration,
     /// Processes that were killed with it.
     pub kills: usize,
     /// How many of them were redirectors.
@@ -52,10 +56,9 @@ pub struct Report {
     ending: Ending,
 }
 
-/// What one fault, or the time without one, lost.
+/// What one fault, or the time without one, lost, as far as no kill explains it.
 struct Loss<'a> {
     lost: u64,
-    bound: u64,
     name: &'a str,
 }
 
@@ -98,14 +101,21 @@ impl Report {
             most_lost: None,
             ending,
         };
-        let mut lost = vec![0; happened.len() + 2];
+        // Period 0 is before the first fault, and the last one behind the last fault.
+        let faults = happened.iter().map(|fault| Period {
+            began: fault.began,
+            lost: 0,
+            may_lose: fault.redirectors_killed * report.queue,
+        });
+        let mut periods = vec![Period::calm(Duration::ZERO)];
+        periods.extend(faults);
+        periods.push(Period::calm(lasted));
+        let name = |period: usize| {
+            let fault = period.checked_sub(1).and_then(|index| happened.get(index));
+            fault.map_or(CALM, |fault| fault.name.as_str())
+        };
         for request in requests {
-            // Period 0 is before the first fault, and the last one behind the last fault.
-            let fault = request
-                .period
-                .checked_sub(1)
-                .and_then(|index| happened.get(index));
-            let name = fault.map_or(CALM, |fault| &fault.name);
+            let name = name(request.period);
             let times = counted.get(&referrer(request.number)).copied().unwrap_or(0);
             report
                 .rows
@@ -117,27 +127,23 @@ impl Report {
                 *report.refusals.entry(status).or_default() += 1;
             }
             if request.outcome == Outcome::Answered && times == 0 {
-                lost[request.period] += 1;
+                periods[request.period].lost += 1;
             }
         }
         for row in report.rows.values() {
             report.total.merge(&row.tally);
         }
-        let losses = |index: usize, lost: u64| {
-            let fault = index.checked_sub(1).and_then(|index| happened.get(index));
-            let bound = fault.map_or(0, |fault| fault.redirectors_killed) * report.queue;
-            let name = fault.map_or(CALM, |fault| &fault.name);
-            Loss { lost, bound, name }
-        };
-        let losses: Vec<_> = lost
-            .into_iter()
-            .enumerate()
-            .map(|(index, lost)| losses(index, lost))
-            .collect();
-        let most = losses.iter().max_by_key(|loss| loss.lost);
+        let most = (0..periods.len()).max_by_key(|period| periods[*period].lost);
         report.most_lost = most
-            .filter(|loss| loss.lost > 0)
-            .map(|loss| (loss.lost, loss.name.to_owned()));
+            .map(|period| (periods[period].lost, name(period).to_owned()))
+            .filter(|(lost, _)| *lost > 0);
+        let losses: Vec<_> = unexplained(&periods)
+            .into_iter()
+            .map(|(period, lost)| Loss {
+                lost,
+                name: name(period),
+            })
+            .collect();
         let stamps_early = happened.iter().map(|fault| fault.stamps_early).max();
         report.broken = judge(&report, options, &losses, stamps_early.unwrap_or(0));
         report

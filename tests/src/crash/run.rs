@@ -42,6 +42,7 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
     let mut ending = Ending::default();
     for (index, step) in steps.iter().enumerate() {
         load.enter(index + 1);
+        let entered = load.elapsed();
         let nodes = site.nats.nodes.len();
         let doing = async {
             sleep(step.lead).await;
@@ -65,6 +66,7 @@ pub async fn run(options: &Options, tell: impl Fn(&str)) -> anyhow::Result<Repor
         ending.unclean.extend(unclean);
         happened.push(Happened {
             name: step.fault.to_string(),
+            began: entered,
             kills: step.fault.kills(nodes),
             redirectors_killed: step.fault.redirectors_killed(),
             stamps_early: step.fault.stamps_early(),

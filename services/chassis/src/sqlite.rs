@@ -1,8 +1,9 @@
 //! One SQLite database: one writer that commits for many at once, and a pool of readers.
 //!
 //! Every write that waits while the disk is busy joins the next transaction (group commit), each
-//! behind its own savepoint, so that one that fails takes nobody with it. A write is durable when
-//! [`Database::write`] returns.
+//! behind its own savepoint, so that one that fails takes nobody with it; and a transaction gathers
+//! writes until 4 ms after the one before it began. A write is durable when [`Database::write`]
+//! returns.
 //!
 //! When the file itself fails ([`Fault`]), for a writer or a reader, whoever waits learns that the
 //! database is closed, nothing more is read or written, and the process stops. A disk that is full

@@ -55,6 +55,18 @@ async fn a_write_that_fails_takes_nobody_with_it() {
 }
 
 #[tokio::test]
+async fn a_transaction_gathers_writes_for_a_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(&folder, Profile::Local).await;
+    let began = std::time::Instant::now();
+    for name in ["fig", "pear", "plum", "quince"] {
+        add(&database, name).await.unwrap();
+    }
+    assert!(began.elapsed() >= 3 * writer::GATHER);
+    assert_eq!(count(&database).await, 4);
+}
+
+#[tokio::test]
 async fn a_write_of_its_own_is_kept_or_undone_whole_and_keeps_nobody_out() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(&folder, Profile::Local).await;

@@ -226,8 +226,18 @@ impl Direct {
                     return (done + length, Pause::Enough);
                 }
                 Taken::Shortened(Shortened::With(response)) => {
+                    // Its body is in memory, so this is there at once.
                     let answer = std::future::ready(response);
-                    self.waiting = Some(answered(answer, is_to_head, length).boxed());
+                    let mut answer = answered(answer, is_to_head, length).boxed();
+                    match (&mut answer).now_or_never() {
+                        Some(Over::Answered(answer, length)) => {
+                            answers.extend_from_slice(&answer);
+                            done += length;
+                            continue;
+                        }
+                        Some(over) => self.waiting = Some(std::future::ready(over).boxed()),
+                        None => self.waiting = Some(answer),
+                    }
                     return (done, Pause::Enough);
                 }
                 Taken::Routed(request) => {

@@ -93,20 +93,19 @@ pub async fn wrong_method(State(app): State<Arc<AppState>>) -> Response {
     refusal::wrong_method().await
 }
 
-/// The answers to most requests, without the router: those for a link that is in the table.
+/// The answers to most requests, without the router: those for whatever may be a code, so that those
+/// who try codes cost no more than those who follow links.
 pub struct Shortcut(pub Arc<AppState>);
 
 impl chassis::http::Shortcut for Shortcut {
     fn answer(&self, head: &Head<'_>, peer: SocketAddr, to: &mut Vec<u8>) -> Shortened {
         LINK.with_borrow_mut(|bytes| {
             let code = head.path().strip_prefix('/');
-            let link = code
-                .filter(|code| is_code(code))
-                .and_then(|code| self.0.table.find(code, bytes));
-            let Some(link) = link else {
+            if !code.is_some_and(is_code) {
                 return Shortened::Not;
-            };
-            let (reply, after) = respond(&self.0, head, peer.ip(), Ok(link));
+            }
+            let link = find(&self.0, head.path(), bytes);
+            let (reply, after) = respond(&self.0, head, peer.ip(), link);
             match (reply, after) {
                 (Reply::Redirect(status, url), after) => {
                     written::redirect(to, status, url);

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from stack import HERE
+from stack import HERE, PASSWORD
 
 CONNECTIONS = 64
 
@@ -32,19 +32,37 @@ def wrk(program, seconds, script, *arguments, connections=CONNECTIONS, allowed=(
     }
 
 
-class Pace:
-    """Requests at a fixed rate, in the background until `result`."""
+class Generator:
+    """A command of `bench`, in the background until `result`."""
 
-    def __init__(self, stack, program, rate, seconds, *request, connections=CONNECTIONS):
-        self.command = [stack.bin / "bench", "pace", f"127.0.0.1:{program.port}", rate, connections, seconds, *request]
-        self.process = subprocess.Popen(list(map(str, self.command)), stdout=subprocess.PIPE, text=True)
+    def __init__(self, stack, *command):
+        self.command = list(map(str, [stack.bin / "bench", *command]))
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
 
-    def result(self, status=None):
-        """What `bench pace` says; every answer has to have this status."""
+    def result(self):
+        """What it says."""
         text, _ = self.process.communicate()
         if self.process.returncode:
             sys.exit(f"failed: {self.command}")
-        result = json.loads(text)
+        return json.loads(text)
+
+
+class Crowd(Generator):
+    """People who log in again and again, as one user of so many or another."""
+
+    def __init__(self, stack, people, seconds, users):
+        super().__init__(stack, "log-ins", f"127.0.0.1:{stack.auth.port}", people, seconds, users, PASSWORD)
+
+
+class Pace(Generator):
+    """Requests at a fixed rate."""
+
+    def __init__(self, stack, program, rate, seconds, *request, connections=CONNECTIONS):
+        super().__init__(stack, "pace", f"127.0.0.1:{program.port}", rate, connections, seconds, *request)
+
+    def result(self, status=None):
+        """What it says; every answer has to have this status."""
+        result = super().result()
         other = {code: times for code, times in result.get("statuses", {}).items() if code != str(status)}
         if status and (other or result["errors"]):
             sys.exit(f"{self.command[6:8]}: not all were answered with {status}: {result}")

@@ -172,13 +172,16 @@ class Findings:
                  "", "≤ 20 ms", p99 <= 20)
 
     def log_ins(self, rows, outcomes, seconds, memory):
+        p99 = lambda index: (rows[subject][index]["p99"] for subject in ("before", "during"))
+        of_nginx, with_log_ins = p99(2)
+        peers = (f"; nginx, asked at the same time: {of_nginx:.2f} and {with_log_ins:.2f}", "")
         for index, what in enumerate(("redirects (2,000/s)", "token checks (200/s)")):
-            before, during = (rows[subject][index]["p99"] for subject in ("before", "during"))
+            before, during = p99(index)
             self.add(
-                "log-ins", f"p99 of {what} while 100 log in, ms", f"{during:.2f}", f"before {before:.2f}",
+                "log-ins", f"p99 of {what} while 100 log in, ms", f"{during:.2f}", f"before {before:.2f}{peers[index]}",
                 f"unchanged within noise (here {during / before:.1f} ×)", during <= NOISE * before,
             )
-        told = ", ".join(f"{outcomes.count(code):,} × {code}" for code in sorted(set(outcomes)))
+        told = ", ".join(f"{times:,} × {status}" for status, times in outcomes.items())
         self.add("log-ins", f"answers in {seconds} s; memory of auth at most", f"{told}; {megabytes(memory)}")
 
     def guests(self, rate, rows):

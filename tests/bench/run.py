@@ -8,21 +8,18 @@ said. Installs wrk and nginx if they are missing.
 """
 
 import argparse
-import concurrent.futures
 import os
 import platform
 import resource
 import statistics
 import subprocess
 import sys
-import threading
 import time
-import urllib.error
 
 import links
 import load
 import page
-from stack import PASSWORD, ROOT, Stack, ask, check_counted, cost, need, note, numbers, wait_for
+from stack import ROOT, Stack, ask, check_counted, cost, need, note, numbers, wait_for
 
 # All, and less of each for a first look.
 FULL = dict(
@@ -43,8 +40,12 @@ class Bench:
         self.found = page.Findings(options)
 
     def prepare(self):
-        """NATS, auth and analytics; the redirector with an empty table, for its size."""
+        """nginx, NATS, auth and analytics; the redirector with an empty table, for its size."""
         stack = self.stack
+        self.nginx = {
+            NO_LOG: stack.nginx("nginx-no-log", "off"),
+            LOG: stack.nginx("nginx-log", "access.log combined"),
+        }
         stack.start_nats()
         self.owner = stack.start_auth()
         self.analytics = stack.service("analytics")
@@ -76,10 +77,6 @@ class Bench:
     def throughput(self):
         """(a) As fast as it goes."""
         stack, options = self.stack, self.options
-        self.nginx = {
-            NO_LOG: stack.nginx("nginx-no-log", "off"),
-            LOG: stack.nginx("nginx-log", "access.log combined"),
-        }
         rows = {subject: [] for subject in (NO_LOG, LOG, KURZ)}
         for turn in range(options.rounds):
             for subject in rows:
@@ -95,7 +92,7 @@ class Bench:
     def settle(self):
         """Waits until no counted click waits in the buffer any more, which would cost while something else is
         measured."""
-        wait_for(lambda: self.analytics.metric("kurz_clicks_buffered") == 0, "settling", 300)
+        wait_for(lambda: self.analytics.metric("kurz_clicks_buffered") == 0, "settling", 300, 0.5)
 
     def saturate(self, subject):
         seconds, count = self.options.seconds, self.options.links
@@ -220,17 +217,17 @@ class Bench:
         token, rows = stack.token(), {}
         for subject in ("before", "during"):
             note(f"log-ins: {subject}")
-            before, stop, outcomes = numbers(self.redirector, self.analytics), threading.Event(), []
-            with concurrent.futures.ThreadPoolExecutor(100) as people:
-                if subject == "during":
-                    for number in range(100):
-                        people.submit(keep_logging_in, stack.auth, names[number % 20], number, stop, outcomes)
-                redirects = self.follow(self.redirector, 2000, seconds)
-                checks = load.Pace(stack, stack.auth, 200, seconds, "get", "/auth/users/me", token, connections=8)
-                redirects, checks = redirects.result(302), checks.result(200)
-                stop.set()
+            before, crowd = numbers(self.redirector, self.analytics), None
+            if subject == "during":
+                crowd = load.Crowd(stack, 100, seconds, len(names))
+            redirects = self.follow(self.redirector, 2000, seconds)
+            peer = self.follow(self.nginx[LOG], 2000, seconds)
+            checks = load.Pace(stack, stack.auth, 200, seconds, "get", "/auth/users/me", token, connections=8)
+            redirects, checks, peer = redirects.result(302), checks.result(200), peer.result(302)
+            if crowd:
+                outcomes = crowd.result()["statuses"]
             check_counted(self.redirector, self.analytics, before, redirects["answered"], 0)
-            rows[subject] = redirects, checks
+            rows[subject] = redirects, checks, peer
         self.found.log_ins(rows, outcomes, seconds, stack.auth.memory("VmHWM"))
 
     def guests(self):
@@ -282,21 +279,6 @@ class Bench:
         self.shortener, _ = links.seed(stack, count, self.owner, self.options.links)
         self.redirector = stack.service("redirector", ready=600)
         self.found.ten_million(self.redirector, self.empty_memory, stack.nats.memory())
-
-
-def keep_logging_in(auth, name, number, stop, outcomes):
-    body = {"username": name, "password": PASSWORD}
-    client = 0
-    while not stop.is_set():
-        client += 1
-        headers = [("x-forwarded-for", f"10.{number}.{client // 250 % 250}.{client % 250}")]
-        try:
-            ask(f"{auth.url}/auth/tokens", body, headers=headers)
-            outcomes.append(200)
-        except urllib.error.HTTPError as refused:
-            outcomes.append(refused.code)
-            # As people and programs do; without that this would be a test of refusals.
-            stop.wait(int(refused.headers.get("retry-after", 1)))
 
 
 def size(database):

@@ -14,6 +14,13 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
+/// What is of interest in an answer.
+pub struct Answer {
+    pub status: u16,
+    /// After how many seconds to ask again, if it says so.
+    pub retry_after: Option<usize>,
+}
+
 impl Connection {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
@@ -29,8 +36,8 @@ impl Connection {
         Ok(self.stream.write_all(piece).await?)
     }
 
-    /// Sends a request and reads the whole answer; its status.
-    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+    /// Sends a request and reads the whole answer.
+    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
@@ -48,19 +55,24 @@ impl Connection {
             .strip_prefix("HTTP/1.1 ")
             .and_then(|rest| rest.get(..3)?.parse().ok())
             .context("no status")?;
-        let length = text
-            .lines()
-            .find_map(|line| {
+        let number = |field: &str| {
+            text.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
-                let is_length = name.eq_ignore_ascii_case("content-length");
-                is_length.then(|| value.trim().parse::<usize>().ok())?
+                let is_field = name.eq_ignore_ascii_case(field);
+                is_field.then(|| value.trim().parse::<usize>().ok())?
             })
+        };
+        let retry_after = number("retry-after");
+        let length = number("content-length")
             .or((status == 204).then_some(0))
             .context("no length")?;
         while self.buffer.len() < head + length {
             self.read().await?;
         }
-        Ok(status)
+        Ok(Answer {
+            status,
+            retry_after,
+        })
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 mod clicks;
 mod connection;
 mod pace;
+mod people;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,8 @@ bench pace <address> <rate> <connections> <seconds> <request>...
     change <links> <token>     a new address for one of the links, by PATCH
     idle                       nothing: only holds connections open
     slow                       a byte of a request each second
+bench log-ins <address> <people> <seconds> <users> <password>
+    people who log in again and again, as users named bench-0, bench-1, ...
 bench clicks <NATS> <clicks> <links> <owner> <now in ms>
     publishes batches of clicks as redirectors do, as fast as the stream takes them";
 
@@ -55,6 +58,16 @@ fn run(words: &[&str]) -> anyhow::Result<serde_json::Value> {
                 request: pace::Request::parse(request).context(USAGE)?,
             };
             runtime.block_on(pace::run(plan))
+        }
+        ["log-ins", address, people, seconds, users, password] => {
+            let crowd = people::Crowd {
+                address: address.parse().context("no address")?,
+                people: people.parse().context("no number of people")?,
+                seconds: seconds.parse().context("no number of seconds")?,
+                users: users.parse().context("no number of users")?,
+                password: (*password).to_owned(),
+            };
+            runtime.block_on(people::log_in(crowd))
         }
         ["clicks", nats, clicks, links, owner, now] => {
             let backlog = clicks::Backlog {

@@ -182,10 +182,10 @@ async fn keep_asking(
         } else {
             outcome.late += 1;
         }
-        if let Ok(status) = connection.ask(plan.request.draw().as_bytes()).await {
+        if let Ok(answer) = connection.ask(plan.request.draw().as_bytes()).await {
             let micros = u32::try_from(from.elapsed().as_micros()).unwrap_or(u32::MAX);
             outcome.times.push(micros);
-            *outcome.statuses.entry(status).or_default() += 1;
+            *outcome.statuses.entry(answer.status).or_default() += 1;
         } else {
             outcome.errors += 1;
             match Connection::open(plan.address).await {

@@ -9,6 +9,7 @@ mod key;
 mod link_pages;
 mod pack;
 pub mod page;
+mod sources;
 mod unpack;
 mod varint;
 mod visits;
@@ -64,7 +65,10 @@ fn add_within(
     turns: &mut Turns<'_>,
 ) -> rusqlite::Result<Option<u64>> {
     visits.sort(turns);
-    let mut counting = Counting::new(tx)?;
+    let mut counting = Counting {
+        accounts: visits.take_accounts(),
+        ..Counting::new(tx)?
+    };
     let mut filling = if visits.len() < limits.large {
         None
     } else {
@@ -74,8 +78,6 @@ fn add_within(
     let (mut by_link, mut of_link) = (visits.by_link(), Vec::new());
     while by_link.next(&mut of_link) {
         turns.rest();
-        let (owner_id, code) = visits.source(&of_link[0]);
-        counting.accounts.add(owner_id, &Totals::of(&of_link));
         match &mut filling {
             Some(filling) if of_link.len() < limits.dense => {
                 if filling.is_complete(of_link[0].link) {
@@ -83,7 +85,10 @@ fn add_within(
                 }
                 filling.hold(&of_link);
             }
-            _ => counting.count(&of_link, owner_id, code)?,
+            _ => {
+                let (owner_id, code) = visits.sources().of(&of_link[0]);
+                counting.count(&of_link, owner_id, code)?;
+            }
         }
     }
     let mut waiting = None;
@@ -107,7 +112,7 @@ fn put_down(
     turns: &mut Turns<'_>,
 ) -> rusqlite::Result<()> {
     counting.count_waited(&filling.make_room()?, turns)?;
-    filling.put_down(|visit| visits.source(visit), turns)
+    filling.put_down(visits.sources(), turns)
 }
 
 /// Brings some `limit` of the clicks that wait to their pages, where most wait first. How many wait

@@ -19,11 +19,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::link_pages::unreadable;
+use super::sources::Sources;
 use super::visits::Visit;
 use crate::ingest::turns::Turns;
 
 pub(super) use filling::Filling;
-pub(super) use row::Sources;
 
 /// What goes to the buffer, and for how long.
 #[derive(Debug, Clone, Copy)]

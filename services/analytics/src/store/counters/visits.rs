@@ -15,9 +15,12 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::key::Sort;
+use super::sources::Sources;
+use super::unpack::Totals;
 use crate::ingest::set::Counted;
 use crate::ingest::turns::Turns;
 use crate::rules::{Agent, Kind};
+use crate::store::account_totals::Sums;
 use crate::store::labels::Labels;
 
 /// Visits that are sorted in one go, which takes less than a turn.
@@ -78,7 +81,9 @@ impl Visit {
 
 /// The clicks of a set.
 pub struct Visits<'a> {
-    clicks: Vec<&'a Counted>,
+    sources: Sources,
+    /// What they add to the sums of accounts, but for their visitors.
+    accounts: Sums,
     numbers: Numbers<'a>,
     /// One for each click; once it is sorted, in pieces, each of them by link.
     all: Vec<Visit>,
@@ -88,18 +93,22 @@ impl<'a> Visits<'a> {
     /// None yet, and room for so many.
     pub fn with_room(tx: &'a Connection, clicks: usize) -> Self {
         Self {
-            clicks: Vec::with_capacity(clicks),
+            sources: Sources::with_room(clicks),
+            accounts: Sums::default(),
             numbers: Numbers::new(tx),
             all: Vec::with_capacity(clicks),
         }
     }
 
     /// Takes a click down. Texts without a number get one.
-    pub fn take_down(&mut self, counted: &'a Counted) -> rusqlite::Result<()> {
-        // A set has no more messages than memory for them allows, far less than that.
-        let source = u32::try_from(self.clicks.len()).unwrap_or(u32::MAX);
-        self.all.push(self.numbers.visit(source, counted)?);
-        self.clicks.push(counted);
+    pub fn take_down(&mut self, counted: &Counted) -> rusqlite::Result<()> {
+        let click = &counted.click;
+        let source = self.sources.add(click.owner_id, &click.code);
+        let source =
+            source.expect("a set has less clicks, and memory for them, than fit into 32 bits");
+        let visit = self.numbers.visit(source, counted)?;
+        self.accounts.add(click.owner_id, &Totals::of(&[visit]));
+        self.all.push(visit);
         Ok(())
     }
 
@@ -127,10 +136,14 @@ impl<'a> Visits<'a> {
         }
     }
 
-    /// Whose link it was, and its code.
-    pub(super) fn source(&self, visit: &Visit) -> (Uuid, &'a str) {
-        let click = &self.clicks[visit.source()].click;
-        (click.owner_id, &click.code)
+    /// Whose links they are of, and their codes.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// What they add to the sums of accounts, but for their visitors. To be asked for once.
+    pub(super) fn take_accounts(&mut self) -> Sums {
+        std::mem::take(&mut self.accounts)
     }
 }
 
@@ -152,7 +165,9 @@ impl ByLink<'_> {
                 break;
             }
             let piece = &mut self.pieces[*at];
-            let of_link = piece.partition_point(|visit| visit.link == *link);
+            // Most have one: looking for its end from afar would be waiting for memory.
+            let of_link = piece.iter().take_while(|visit| visit.link == *link);
+            let of_link = of_link.count();
             let (taken, rest) = piece.split_at(of_link);
             visits.extend_from_slice(taken);
             *piece = rest;

@@ -2,11 +2,11 @@ use std::iter::Peekable;
 use std::vec;
 
 use rusqlite::{CachedStatement, Connection, params};
-use uuid::Uuid;
 
 use super::row::encode;
 use super::{Limits, Range, Ranges, Waited, id};
 use crate::ingest::turns::Turns;
+use crate::store::counters::sources::Sources;
 use crate::store::counters::visits::Visit;
 
 /// Puts down the clicks of a set, in the order of their links.
@@ -75,9 +75,9 @@ impl<'a> Filling<'a> {
     }
 
     /// Puts down what is held.
-    pub(in crate::store::counters) fn put_down<'s>(
+    pub(in crate::store::counters) fn put_down(
         &mut self,
-        source: impl Fn(&Visit) -> (Uuid, &'s str),
+        sources: &Sources,
         turns: &mut Turns<'_>,
     ) -> rusqlite::Result<()> {
         let mut held = std::mem::take(&mut self.held);
@@ -90,7 +90,7 @@ impl<'a> Filling<'a> {
             for visits in piece.chunks(row) {
                 turns.rest();
                 self.bytes.clear();
-                encode(visits, &source, &mut self.bytes);
+                encode(visits, sources, &mut self.bytes);
                 let id = id(self.range.number, self.range.rows);
                 self.insert.execute(params![id, self.bytes])?;
                 self.range.rows += 1;

@@ -6,23 +6,18 @@
 //! first), its sort, and the numbers of its labels: of a person seven, of others the last one.
 //! Numbers are of variable length where nothing else is said.
 
-use std::ops::Range;
-
 use uuid::Uuid;
 
 use crate::store::counters::key::Sort;
 use crate::store::counters::page::Unreadable;
+use crate::store::counters::sources::Sources;
 use crate::store::counters::varint;
 use crate::store::counters::visits::Visit;
 
 const VERSION: u8 = 1;
 
 /// Appends visits, which are sorted by link, with their owners and codes.
-pub(super) fn encode<'a>(
-    visits: &[Visit],
-    source: impl Fn(&Visit) -> (Uuid, &'a str),
-    to: &mut Vec<u8>,
-) {
+pub(super) fn encode(visits: &[Visit], sources: &Sources, to: &mut Vec<u8>) {
     to.push(VERSION);
     let earliest = visits.iter().map(|visit| visit.at_ms).min().unwrap_or(0);
     // Nothing that is counted is before 1970.
@@ -30,7 +25,7 @@ pub(super) fn encode<'a>(
     varint::write(u128::from(earliest.unsigned_abs()), to);
     let mut owners: Vec<Uuid> = Vec::new();
     for visit in visits {
-        let (owner, _) = source(visit);
+        let (owner, _) = sources.of(visit);
         if !owners.contains(&owner) {
             owners.push(owner);
         }
@@ -41,7 +36,7 @@ pub(super) fn encode<'a>(
     }
     let mut before = 0;
     for visit in visits {
-        let (owner, code) = source(visit);
+        let (owner, code) = sources.of(visit);
         varint::write(visit.link - before, to);
         before = visit.link;
         let place = owners.iter().position(|one| *one == owner).unwrap_or(0);
@@ -55,30 +50,6 @@ pub(super) fn encode<'a>(
         for label in &visit.labels[first_label(visit.sort())..] {
             varint::write(u128::from(*label), to);
         }
-    }
-}
-
-/// What the clicks of rows are of: owners and codes.
-#[derive(Debug, Default)]
-pub(in crate::store::counters) struct Sources {
-    /// Owners, and where their links' codes stand.
-    of: Vec<(Uuid, Range<usize>)>,
-    codes: String,
-}
-
-impl Sources {
-    /// Whose link it was, and its code.
-    pub(in crate::store::counters) fn of(&self, visit: &Visit) -> (Uuid, &str) {
-        let (owner, code) = &self.of[visit.source()];
-        (*owner, &self.codes[code.clone()])
-    }
-
-    fn add(&mut self, owner: Uuid, code: &str) -> Result<u32, Unreadable> {
-        let place = u32::try_from(self.of.len()).map_err(|_| Unreadable)?;
-        let begin = self.codes.len();
-        self.codes.push_str(code);
-        self.of.push((owner, begin..self.codes.len()));
-        Ok(place)
     }
 }
 
@@ -117,7 +88,7 @@ pub(super) fn decode(
             continue;
         }
         let at_ms = earliest.checked_add(later).ok_or(Unreadable)?;
-        let source = sources.add(owner, code)?;
+        let source = sources.add(owner, code).ok_or(Unreadable)?;
         let visitor = u64::from_le_bytes(visitor);
         visits.push(Visit::new(link, at_ms, visitor, labels, source, sort));
     }

@@ -2,8 +2,8 @@
 //!
 //! None of them carries a layer: on the redirect route generic middleware costs as much as all the
 //! rest of a redirect (docs/adr/0001-click-spool.md has the figures of a redirect), and nothing here reads a body.
-//! A request for a link that is in the table does not even come here: [`Shortcut`] has answered it, most
-//! often without hyper (docs/adr/0012-simple-requests-are-read-in-place.md).
+//! A request for what may be a code does not even come here: [`Shortcut`] has answered it, most often
+//! without hyper (docs/adr/0012-simple-requests-are-read-in-place.md).
 
 mod follow;
 mod home;

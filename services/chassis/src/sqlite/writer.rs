@@ -249,6 +249,10 @@ fn run(
 }
 
 /// Waits for something to do, and, if that is a write, gathers until `earliest`; whether more can come.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it waits so that others can join, for a time; no state is waited for"
+)]
 fn receive(
     waiting: &mut mpsc::Receiver<Message>,
     messages: &mut Vec<Message>,
